@@ -1,0 +1,83 @@
+"""The result: a dense reward for every clip, with a status and a reason wherever there is no number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from cinereward.types import Critique, Evidence, Status
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RewardBatch:
+    """The dense reward of B clips over D dimensions.
+
+    values: float32 (B, D) in [0, 1], 1 is best, NaN where not scored. status: int8 (B, D) `Status`. std: float32 (B, D),
+    the scorer's own uncertainty on the same scale, NaN where not scored. scalar: float32 (B,), NaN where a weighted
+    dimension FAILED or nothing was scored. dimensions: D names. reasons: (B, D) texts. errors: per clip None or the
+    error. evidence: per clip, operator name -> Evidence. right: the prompt-following vector (B, 8), or None.
+    """
+
+    values: Float32
+    status: NDArray[np.int8]
+    std: Float32
+    scalar: Float32
+    dimensions: tuple[str, ...]
+    reasons: tuple[tuple[str, ...], ...]
+    errors: tuple[Exception | None, ...]
+    critiques: tuple[tuple[Critique, ...], ...]
+    evidence: tuple[Mapping[str, Evidence], ...]
+    version: str
+    level: str = "sub_dimension"
+    right: RewardBatch | None = None
+    folder: Callable[[RewardBatch, str], RewardBatch] | None = field(default=None, repr=False)
+
+    LEVELS: ClassVar[tuple[str, ...]] = ("sub_dimension", "dimension", "aspect", "stage")
+
+    def __post_init__(self) -> None:
+        shape = (len(self.errors), len(self.dimensions))
+        for name in ("values", "status", "std"):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}; expected {shape} (clips, dimensions)")
+        if self.scalar.shape != shape[:1] or len(self.reasons) != shape[0]:
+            raise ValueError(f"scalar {self.scalar.shape} and {len(self.reasons)} reasons for {shape[0]} clips")
+        if bool(np.any(np.isnan(self.values) == self.mask)):
+            raise ValueError("a value must be NaN exactly where its status is not SCORED")
+
+    def __len__(self) -> int:
+        return len(self.errors)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Bool (B, D): where a value was scored."""
+        return np.asarray(self.status == Status.SCORED)
+
+    def reason(self, clip: int, name: str) -> str:
+        """Why the value of this dimension is what it is, or is missing."""
+        if name not in self.dimensions:
+            raise KeyError(f"{name!r} is no {self.level} of this batch; see .dimensions")
+        return self.reasons[clip][self.dimensions.index(name)]
+
+    def fold(self, level: str) -> RewardBatch:
+        """The same batch folded to "dimension" (18), "aspect" (7) or "stage" (3); weights are the profile's."""
+        if level not in self.LEVELS:
+            raise ValueError(f"level is {level!r}; expected one of {', '.join(self.LEVELS)}")
+        if self.folder is None:
+            raise ValueError("this batch came without the weights of a profile; fold the batch a RewardModel returned")
+        return self.folder(self, level)
+
+    def torch(self, device: str | torch.device = "cpu") -> dict[str, torch.Tensor]:
+        """`values`, `mask`, `std` and `scalar` as tensors on a device."""
+        import torch
+
+        arrays = {"values": self.values, "mask": self.mask, "std": self.std, "scalar": self.scalar}
+        return {name: torch.from_numpy(array.copy()).to(device) for name, array in arrays.items()}

@@ -1,0 +1,130 @@
+"""From evidence to findings a director understands: where, how bad, what a viewer feels, and the one change to make.
+
+The words are data, configs/critiques.yaml: one entry a measurement, in English, with a locus that says who can mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+import yaml
+
+from cinereward.fusion import Fused, TermScore
+from cinereward.types import Critique, Evidence, Measurement
+
+if TYPE_CHECKING:
+    from cinereward.profile import Term
+
+NOTABLE = 0.8  # a curve above this is nothing to speak of
+FEW = 12  # findings a director will read
+
+
+@cache
+def _words() -> Mapping[str, Mapping[str, str]]:
+    table: Mapping[str, Mapping[str, str]] = yaml.safe_load(
+        (files("cinereward.configs") / "critiques.yaml").read_text(encoding="utf-8")
+    )
+    return table
+
+
+def find(
+    fused: Mapping[str, Fused], terms: Mapping[str, Sequence[Term]], evidence: Mapping[str, Evidence], duration: float
+) -> tuple[Critique, ...]:
+    """The findings on one clip, worst first.
+
+    Args:
+        fused: sub-dimension -> its score, of those the prompt calls for. terms: sub-dimension -> the profile's terms.
+        evidence: operator -> what it measured. duration: of the clip, in seconds.
+    """
+    worst: dict[str, tuple[str, TermScore]] = {}
+    for dimension, score in fused.items():
+        for term in score.terms:
+            told = worst.get(term.measurement)
+            if _loss(term) > 1 - NOTABLE and (told is None or _loss(term) > _loss(told[1])):
+                worst[term.measurement] = (dimension, term)
+    findings = [
+        _critique(
+            dimension, term, next(t for t in terms[dimension] if t.measurement == term.measurement), evidence, duration
+        )
+        for dimension, term in worst.values()
+    ]
+    return tuple(sorted(findings, key=lambda item: (-item.severity, item.start, item.dimension, item.evidence)))[:FEW]
+
+
+def _loss(term: TermScore) -> float:
+    return 1 - float(term.score**term.weight)
+
+
+def _critique(
+    dimension: str, score: TermScore, term: Term, evidence: Mapping[str, Evidence], duration: float
+) -> Critique:
+    start, end = _where(term, evidence, duration)
+    side = "low" if _too_low(term, score.value) else "high"
+    words = _words().get(f"{score.measurement}.{side}") or _words().get(score.measurement) or _plain(score)
+    return Critique(
+        dimension=dimension,
+        shot=_shot(start, end, evidence),
+        start=start,
+        end=end,
+        severity=min(1.0, _loss(score)),
+        finding=words["finding"],
+        remedy=words["remedy"],
+        locus=words["locus"],
+        evidence=(score.measurement,),
+    )
+
+
+def _plain(score: TermScore) -> Mapping[str, str]:
+    """What is said of a measurement that a plug-in brought without words of its own."""
+    name = score.measurement.replace(".", ": ").replace("_", " ")
+    return {"finding": f"{name} is {score.value:.3g} {score.unit}.", "remedy": "Try another seed.", "locus": "seed"}
+
+
+def _too_low(term: Term, value: float) -> bool:
+    """Whether the value lies below the curve's best, rather than above it."""
+    best = max(score for _, score in term.points)
+    return value < min(x for x, score in term.points if score == best)
+
+
+def _where(term: Term, evidence: Mapping[str, Evidence], duration: float) -> tuple[float, float]:
+    """The stretch in which the fault is worst: around the worst moment, as long as it is at least half as bad."""
+    operator, _, name = term.measurement.partition(".")
+    track: Measurement | None = evidence[operator].measurements.get(f"{name}_track")
+    if track is None or track.times is None or not isinstance(track.value, np.ndarray) or len(track.value) < 2:
+        return 0.0, duration
+    bad = np.array([-value if _too_low(term, value) else value for value in track.value])
+    usual, peak = float(np.median(bad)), int(np.argmax(bad))
+    if bad[peak] - usual <= 1e-9:
+        return 0.0, duration
+    beyond = bad >= usual + 0.5 * (bad[peak] - usual)
+    if beyond.mean() > 0.5 or (beyond.sum() > 4 and _spread(beyond) > 0.6):
+        return 0.0, duration  # not a moment of the clip but its manner
+    first = last = peak
+    while first > 0 and beyond[first - 1]:
+        first -= 1
+    while last < len(beyond) - 1 and beyond[last + 1]:
+        last += 1
+    end = float(track.times[last + 1]) if last + 1 < len(beyond) else duration
+    return float(track.times[first]), max(end, float(track.times[first]))
+
+
+def _spread(beyond: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+    """How much of the clip lies between the first and the last bad moment."""
+    at = np.flatnonzero(beyond)
+    return float(at[-1] - at[0]) / len(beyond)
+
+
+def _shot(start: float, end: float, evidence: Mapping[str, Evidence]) -> int | None:
+    """The shot a stretch lies in, 1-based, or None where it spans several."""
+    if "shots" not in evidence:
+        return None
+    starts = evidence["shots"]["duration_track"].times
+    if starts is None or len(starts) == 0:
+        return None
+    first = int(np.searchsorted(starts, start + 1e-9, side="right"))
+    last = int(np.searchsorted(starts, max(start, end - 1e-6), side="right"))
+    return first if first == last else None

@@ -1,0 +1,108 @@
+"""Evidence becomes a score and an uncertainty for each sub-dimension. Pure functions.
+
+A score is the product of its terms, each a curve of one measurement: two faults are worse than one, and no merit makes
+up for a fault. Its uncertainty is that of its terms, carried through the product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cinereward.profile import Term
+from cinereward.types import Evidence, Measurement, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermScore:
+    """What one term came to: the measured value, the curve there in [0, 1], and its uncertainty."""
+
+    measurement: str
+    value: float
+    unit: str
+    score: float
+    std: float
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fused:
+    """One sub-dimension of one clip. value and std: [0, 1], NaN unless SCORED. terms: what it was made of, worst first."""
+
+    value: float
+    std: float
+    status: Status
+    reason: str
+    terms: tuple[TermScore, ...] = ()
+
+
+def curve(points: Sequence[tuple[float, float]], value: float) -> float:
+    """The score at a measured value: straight between the points, level beyond the outermost."""
+    xs, ys = zip(*points, strict=True)
+    return float(np.interp(value, xs, ys))
+
+
+def score_term(term: Term, measurement: Measurement) -> TermScore:
+    """One term's score and uncertainty: the curve's own spread, widened by what the detector doubts."""
+    value = float(measurement.value)
+    doubt = 0.0
+    if measurement.std > 0:
+        ends = [curve(term.points, value + sign * measurement.std) for sign in (-1, 1)]
+        doubt = abs(ends[1] - ends[0]) / 2
+    return TermScore(
+        measurement=term.measurement,
+        value=value,
+        unit=measurement.unit,
+        score=curve(term.points, value),
+        std=math.hypot(term.std, doubt),
+        weight=term.weight,
+    )
+
+
+def fuse(terms: Sequence[Term], evidence: Mapping[str, Evidence], failures: Mapping[str, str]) -> Fused:
+    """Score one sub-dimension from its terms.
+
+    Args:
+        terms: of the profile. evidence: operator -> what it measured on this clip. failures: operator -> why it failed.
+
+    Returns:
+        FAILED, with the reason, where a measurement that a term needs is missing or NaN.
+    """
+    scored = []
+    for term in terms:
+        operator, _, name = term.measurement.partition(".")
+        if operator in failures:
+            return _failed(f"{operator} failed: {failures[operator]}")
+        if operator not in evidence or name not in evidence[operator].measurements:
+            return _failed(f"{term.measurement} was not measured")
+        measurement = evidence[operator][name]
+        if isinstance(measurement.value, np.ndarray):
+            return _failed(f"{term.measurement} is a track; a curve needs one value")
+        if math.isnan(measurement.value):
+            return _failed(f"{term.measurement} could not be measured: {measurement.note or 'no reason given'}")
+        scored.append(score_term(term, measurement))
+    value = math.prod(term.score**term.weight for term in scored)
+    variance = 0.0
+    for index, term in enumerate(scored):
+        others = math.prod(other.score**other.weight for at, other in enumerate(scored) if at != index)
+        slope = others * term.weight * max(term.score, 0.02) ** (term.weight - 1)
+        variance += (slope * term.std) ** 2
+    worst_first = tuple(sorted(scored, key=lambda term: (term.score**term.weight, term.measurement)))
+    return Fused(
+        value=min(1.0, max(0.0, value)),
+        std=min(0.5, math.sqrt(variance)),
+        status=Status.SCORED,
+        reason="; ".join(_told(term) for term in worst_first),
+        terms=worst_first,
+    )
+
+
+def _failed(reason: str) -> Fused:
+    return Fused(value=math.nan, std=math.nan, status=Status.FAILED, reason=reason)
+
+
+def _told(term: TermScore) -> str:
+    return f"{term.measurement} {term.value:.3g} {term.unit} -> {term.score:.2f}"

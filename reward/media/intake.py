@@ -1,0 +1,151 @@
+"""Tensors, arrays and PIL images: what shape they have, and how they become uint8 RGB without touching a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from cinereward.errors import ClipError
+from cinereward.types import Clip
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHANNELS = (1, 3, 4)
+RANGE_SLACK = 1e-3  # decoders overshoot [0, 1] by rounding; more than this is another scale
+
+
+def is_array(video: Any) -> bool:
+    """Whether this is a NumPy array or something that has an array's shape, dtype and slices (a torch tensor)."""
+    return hasattr(video, "shape") and hasattr(video, "dtype") and hasattr(video, "__getitem__")
+
+
+def find_layout(shape: Sequence[int], layout: str | None) -> str:
+    """Tell which axes are time, channels, height and width.
+
+    Raises:
+        ClipError: the shape is not of four axes, has no axis of 1, 3 or 4 channels, or could be read in two ways.
+    """
+    if len(shape) == 5:
+        raise ClipError(f"video has shape {tuple(shape)}: five axes; give one Clip for each video of the batch")
+    if len(shape) != 4:
+        raise ClipError(f"video has shape {tuple(shape)}; expected (T, C, H, W) or (T, H, W, C)")
+    if layout is not None:
+        if shape[layout.index("C")] not in CHANNELS:
+            raise ClipError(
+                f"video has shape {tuple(shape)}: {shape[layout.index('C')]} channels in layout {layout}; expected 1, 3 or 4"
+            )
+        return layout
+    first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
+    if first and last:
+        raise ClipError(f"video has shape {tuple(shape)}, which is TCHW as well as THWC; say which with layout=")
+    if not first and not last:
+        hint = '; it looks like layout="CTHW"' if shape[0] in CHANNELS else ""
+        raise ClipError(f"video has shape {tuple(shape)} with no axis of 1, 3 or 4 channels at 1 or 3{hint}")
+    return "TCHW" if first else "THWC"
+
+
+class ArrayFrames:
+    """The frames of a tensor, an array or a list of PIL images, a chunk at a time."""
+
+    def __init__(self, clip: Clip) -> None:
+        if clip.fps is None:
+            raise ClipError("tensors, arrays and images carry no frame rate; give Clip(..., fps=...)")
+        if not 0.1 <= float(clip.fps) <= 1000:
+            raise ClipError(f"fps is {clip.fps}; expected 0.1 to 1000 frames per second")
+        self.fps = float(clip.fps)
+        self._video = clip.video
+        if is_array(clip.video):
+            self._layout = find_layout(clip.video.shape, clip.layout)
+            self._axes = [self._layout.index(axis) for axis in "THWC"]
+            self.count = int(clip.video.shape[self._axes[0]])
+            self.size = (int(clip.video.shape[self._axes[1]]), int(clip.video.shape[self._axes[2]]))
+        else:
+            self._layout = "PIL"
+            self.count = len(clip.video)
+            self.size = _size_of_images(clip.video)
+        if self.count == 0:
+            raise ClipError("the video has no frame; give at least one")
+
+    def chunks(self, length: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
+        """Yield uint8 (t, H, W, 3) and times (t,) for up to `length` frames at a time."""
+        for start in range(0, self.count, length):
+            stop = min(start + length, self.count)
+            frames = self._images(start, stop) if self._layout == "PIL" else self._slice(start, stop)
+            yield frames, np.arange(start, stop) / self.fps
+
+    def _images(self, start: int, stop: int) -> NDArray[np.uint8]:
+        return np.stack([np.asarray(image.convert("RGB")) for image in self._video[start:stop]])
+
+    def _slice(self, start: int, stop: int) -> NDArray[np.uint8]:
+        key = tuple(slice(start, stop) if axis == "T" else slice(None) for axis in self._layout)
+        part = self._video[key]
+        if hasattr(part, "detach"):  # a torch tensor, on any device and of any float type
+            part = part.detach().cpu()
+            part = (part.float() if part.dtype.is_floating_point else part).numpy()
+        part = np.asarray(part)
+        out = np.empty((stop - start, *self.size, 3), np.uint8)
+        order = [*self._axes]
+        for frame, source in zip(out, np.transpose(part, order), strict=True):
+            frame[...] = _rgb(_bytes(source, start))
+        return out
+
+
+def _bytes(frame: NDArray[Any], start: int) -> NDArray[np.uint8]:
+    """A frame (H, W, C) as uint8; float [0, 1] is rounded to the nearest of 256 levels."""
+    if frame.dtype == np.uint8:
+        return frame
+    if frame.dtype == np.bool_ or not np.issubdtype(frame.dtype, np.floating):
+        raise ClipError(f"video holds {frame.dtype}; expected uint8 in 0 to 255 or float in [0, 1]")
+    planes = [np.ascontiguousarray(frame[..., c], np.float32) for c in range(frame.shape[-1])]
+    for plane in planes:
+        # NaN and infinity survive neither comparison
+        low, high = float(plane.min()), float(plane.max())
+        if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):
+            what = "NaN or infinite values" if not np.isfinite(plane).all() else f"values from {low:.3g} to {high:.3g}"
+            raise ClipError(f"video holds {what} near frame {start}; floats must lie in [0, 1] (uint8: 0 to 255)")
+    return cv2.merge([cv2.convertScaleAbs(np.maximum(plane, 0), alpha=255.0) for plane in planes]).reshape(frame.shape)
+
+
+def _rgb(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A uint8 frame (H, W, 1 | 3 | 4) as RGB; alpha is dropped, as video decoders drop it."""
+    channels = frame.shape[-1]
+    if frame.strides[-1] == 1 and channels == 3:
+        return frame
+    planes = [np.ascontiguousarray(frame[..., min(c, channels - 1)]) for c in range(3)]
+    return np.asarray(cv2.merge(planes), np.uint8)
+
+
+def _size_of_images(images: Any) -> tuple[int, int]:
+    kinds = {type(image).__name__ for image in images if not hasattr(image, "convert")}
+    if kinds:
+        raise ClipError(f"video is a list of {', '.join(sorted(kinds))}; expected PIL images, or one array or tensor")
+    sizes = {image.size for image in images}
+    if len(sizes) > 1:
+        raise ClipError(f"the images differ in size: {sorted(sizes)[:3]}; expected one size")
+    return (images[0].height, images[0].width) if images else (0, 0)
+
+
+def split_diffusers(output: Any, prompts: Sequence[str] | str, fps: float, sample_rate: int | None) -> list[Clip]:
+    """See `Clip.from_diffusers`."""
+    frames = getattr(output, "frames", output)
+    videos = list(frames)
+    texts = [prompts] * len(videos) if isinstance(prompts, str) else list(prompts)
+    if len(texts) != len(videos):
+        raise ClipError(
+            f"{len(videos)} videos and {len(texts)} prompts; give one prompt for each video, or one for all"
+        )
+    sound = getattr(output, "audio", None)
+    sound = getattr(output, "audios", None) if sound is None else sound
+    sounds = [None] * len(videos) if sound is None else list(sound)
+    if len(sounds) != len(videos):
+        raise ClipError(f"{len(videos)} videos and {len(sounds)} sounds; expected one sound for each video")
+    if sound is not None and sample_rate is None:
+        raise ClipError("the pipeline returned sound; give its sample_rate in Hz")
+    return [
+        Clip(video, prompt=text, fps=fps, audio=audio, sample_rate=sample_rate if audio is not None else None)
+        for video, text, audio in zip(videos, texts, sounds, strict=True)
+    ]

@@ -1,0 +1,189 @@
+"""RewardModel: the one object a user holds."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.metadata
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cinereward import critique, weighting
+from cinereward.batch import RewardBatch
+from cinereward.engine import Engine, Measured
+from cinereward.errors import ConfigError
+from cinereward.fusion import Fused, fuse
+from cinereward.gate import open_gate
+from cinereward.operators import load
+from cinereward.profile import Profile, load_profile
+from cinereward.types import Clip, Operator, Status
+
+LIBRARIES = ("av", "decord", "numpy", "opencv-python-headless")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scored:
+    """One clip's row of a batch."""
+
+    fused: tuple[Fused, ...]
+    critiques: tuple[critique.Critique, ...]
+    measured: Measured
+
+
+class RewardModel:
+    """Scores clips on the sub-dimensions of a taxonomy, as a profile says.
+
+    Holds no state between calls: a score depends on its clip alone, whatever the batch, its order or the workers.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        operators: Sequence[Operator | str] | None = None,
+        device: str | None = None,
+        workers: int | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        """Build a model; most users call `from_profile`.
+
+        Args:
+            profile: what to measure and how to weigh it.
+            operators: names or instances in the place of the profile's own.
+            device: for operators with weights, "cpu", "cuda", ...; None: the first GPU, or the CPU.
+            workers: threads that measure; None: one a core, at most 8. Has no influence on any score.
+            batch_size: windows an operator is handed at once; None: the profile's.
+
+        Raises:
+            ConfigError: the profile names an operator, a measurement or a dimension that is not there.
+        """
+        self.profile = profile
+        self.taxonomy = profile.load_taxonomy()
+        self.device = device
+        chosen = profile.operators if operators is None else operators
+        self.operators = tuple(load(item, device) if isinstance(item, str) else item for item in chosen)
+        self._check()
+        self._weights: Mapping[str, Mapping[str, float]] = profile.weights.model_dump()
+        self._fold = partial(weighting.fold, taxonomy=self.taxonomy, weights=self._weights)
+        self._engine = Engine(
+            self.operators,
+            window_frames=profile.window_frames,
+            workers=workers,
+            batch_size=batch_size or profile.batch_size,
+        )
+        self.version = self._version()
+
+    @classmethod
+    def from_profile(
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | None = None,
+        workers: int | None = None,
+        batch_size: int | None = None,
+    ) -> RewardModel:
+        """Load a profile: "signal" (no weights, runs on a CPU), or the path of your own YAML.
+
+        Raises:
+            ConfigError: there is no such profile, or it holds what it may not.
+        """
+        return cls(load_profile(name_or_path), device=device, workers=workers, batch_size=batch_size)
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of the D values, in the taxonomy's order."""
+        return self.taxonomy.names
+
+    def __call__(self, clips: Sequence[Clip]) -> RewardBatch:
+        """Score clips. A clip that cannot be read becomes an error in the batch and spoils no other.
+
+        Raises:
+            TypeError: something in `clips` is no Clip.
+        """
+        if isinstance(clips, Clip):
+            raise TypeError("expected a list of clips, got one Clip; write reward([clip])")
+        return self._batch([self._score(clip, got) for clip, got in self._engine.run(clips)])
+
+    async def ascore(self, clips: Sequence[Clip]) -> RewardBatch:
+        """The same without holding up the event loop."""
+        return await asyncio.to_thread(self, clips)
+
+    def stream(self, clips: Iterable[Clip]) -> Iterator[RewardBatch]:
+        """Yield a one-clip batch for each clip, in order, as soon as it is scored; reads only a little ahead."""
+        for clip, got in self._engine.run(clips):
+            yield self._batch([self._score(clip, got)])
+
+    async def astream(self, clips: Iterable[Clip]) -> AsyncIterator[RewardBatch]:
+        """The same for an event loop."""
+        batches = self.stream(clips)
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            yield batch
+
+    def _check(self) -> None:
+        names = [operator.spec.name for operator in self.operators]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"an operator is named twice: {', '.join(names)}")
+        promised = {f"{op.spec.name}.{item.name}" for op in self.operators for item in op.spec.measurements}
+        for dimension, terms in self.profile.curves.items():
+            for term in terms:
+                if term.measurement.partition(".")[0] in names and term.measurement not in promised:
+                    raise ConfigError(f"{dimension}: {term.measurement} is measured by no operator of this profile")
+
+    def _version(self) -> str:
+        parts = [f"cinereward={importlib.metadata.version('cinereward')}", f"profile={self.profile.name}"]
+        said = hashlib.sha256(f"{self.profile.hash}{self.taxonomy.hash}".encode())
+        for operator in self.operators:
+            said.update(repr((operator.spec.name, operator.spec.version, operator.spec.weights)).encode())
+        parts.append(f"config={said.hexdigest()[:16]}")
+        for library in LIBRARIES:
+            try:
+                parts.append(f"{library}={importlib.metadata.version(library)}")
+            except importlib.metadata.PackageNotFoundError:
+                parts.append(f"{library}=absent")
+        return " ".join(parts)
+
+    def _score(self, clip: Clip, measured: Measured) -> _Scored:
+        gate = open_gate(clip, self.taxonomy)
+        there = {operator.spec.name for operator in self.operators}
+        fused: dict[str, Fused] = {}
+        for name in self.dimensions:
+            terms = self.profile.curves.get(name, ())
+            if name in gate.closed:
+                fused[name] = _nothing(Status.GATED, gate.closed[name])
+            elif not terms or any(term.measurement.partition(".")[0] not in there for term in terms):
+                fused[name] = _nothing(Status.UNAVAILABLE, f"no evidence in profile {self.profile.name}")
+            elif measured.error is not None:
+                fused[name] = _nothing(Status.FAILED, str(measured.error))
+            else:
+                fused[name] = fuse(terms, measured.evidence, measured.failures)
+        found = critique.find(fused, self.profile.curves, measured.evidence, measured.duration)
+        return _Scored(fused=tuple(fused.values()), critiques=found, measured=measured)
+
+    def _batch(self, rows: Sequence[_Scored]) -> RewardBatch:
+        def table(attribute: str, dtype: Any) -> Any:
+            cells = [[getattr(cell, attribute) for cell in row.fused] for row in rows]
+            return np.array(cells, dtype).reshape(len(rows), len(self.dimensions))
+
+        batch = RewardBatch(
+            values=table("value", np.float32),
+            status=table("status", np.int8),
+            std=table("std", np.float32),
+            scalar=np.full(len(rows), np.nan, np.float32),
+            dimensions=self.dimensions,
+            reasons=tuple(tuple(cell.reason for cell in row.fused) for row in rows),
+            errors=tuple(row.measured.error for row in rows),
+            critiques=tuple(row.critiques for row in rows),
+            evidence=tuple(row.measured.evidence for row in rows),
+            version=self.version,
+            folder=self._fold,
+        )
+        return replace(batch, scalar=weighting.scalar(batch, taxonomy=self.taxonomy, weights=self._weights))
+
+
+def _nothing(status: Status, reason: str) -> Fused:
+    return Fused(value=float("nan"), std=float("nan"), status=status, reason=reason)

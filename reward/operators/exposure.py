@@ -1,0 +1,145 @@
+"""Exposure: is anything burnt out or crushed, does the picture use its range, does the level flicker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from cinereward.operators.tracks import Tracks, join, measurements, owned, smooth
+from cinereward.types import Evidence, MeasurementSpec, OperatorSpec, Partial, Window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float64 = NDArray[np.float64]
+
+WHITE, BLACK = 250, 4  # 8-bit luma from which, and up to which, no detail is left
+BAR = 24  # luma that the bars of a letterbox do not pass
+FLICKER_SIGMA = 0.2  # seconds; slower changes of level are light, not flicker
+
+
+class Exposure:
+    """Histograms of luma on the small picture; level of a 32 x 18 grid for the flicker."""
+
+    spec = OperatorSpec(
+        name="exposure",
+        measurements=(
+            MeasurementSpec(
+                name="highlights", unit="share", low=0, high=1, meaning="part of the picture burnt out to white"
+            ),
+            MeasurementSpec(
+                name="shadows", unit="share", low=0, high=1, meaning="part of the picture, bars aside, crushed to black"
+            ),
+            MeasurementSpec(
+                name="white_point", unit="share of full scale", low=0, high=1, meaning="luma of the brightest percent"
+            ),
+            MeasurementSpec(
+                name="range", unit="share of full scale", low=0, high=1, meaning="luma from the 1st to the 99th percent"
+            ),
+            MeasurementSpec(name="level", unit="share of full scale", low=0, high=1, meaning="median luma"),
+            MeasurementSpec(
+                name="flicker",
+                unit="% of full scale",
+                low=0,
+                high=100,
+                meaning="RMS of the whole picture's level about its slow course within a shot",
+            ),
+        ),
+    )
+
+    def measure(self, windows: Sequence[Window]) -> list[Partial]:
+        """Histogram, bars and thumbnails of every frame."""
+        return [self._measure(window) for window in windows]
+
+    def _measure(self, window: Window) -> Partial:
+        grey = owned(window.features["grey"], window.overlap)
+        histograms = np.stack([cv2.calcHist([frame], [0], None, [256], [0, 256]).ravel() for frame in grey])
+        return Partial(
+            times=owned(window.times, window.overlap),
+            fps=window.fps,
+            tracks={
+                "histogram": (histograms / grey[0].size).astype(np.float32),
+                "rows": grey.max(axis=2),
+                "columns": grey.max(axis=1),
+                "thumbs": owned(window.features["thumbs"], window.overlap),
+            },
+        )
+
+    def merge(self, partials: Sequence[Partial]) -> Evidence:
+        """Shares, points and flicker over the whole clip."""
+        tracks = join(partials)
+        picture = without_bars(tracks["histogram"].astype(np.float64), bars(tracks["rows"], tracks["columns"]))
+        cumulative = np.cumsum(picture, axis=1)
+        highlights = 1 - cumulative[:, WHITE - 1]
+        shadows = cumulative[:, BLACK]
+        low, middle, high = (_percentile(cumulative, share) / 255 for share in (0.01, 0.5, 0.99))
+        flicker = flicker_track(tracks)
+        return Evidence(
+            operator=self.spec.name,
+            version=self.spec.version,
+            measurements=measurements(
+                self.spec,
+                {
+                    "highlights": np.mean(highlights),
+                    "shadows": np.mean(shadows),
+                    "white_point": np.median(high),
+                    "range": np.median(high - low),
+                    "level": np.median(middle),
+                    "flicker": np.sqrt(np.mean(flicker**2)),
+                },
+                {
+                    "highlights_track": (tracks.times, highlights),
+                    "shadows_track": (tracks.times, shadows),
+                    "level_track": (tracks.times, middle),
+                    "flicker_track": (tracks.times, np.abs(flicker)),
+                },
+            ),
+        )
+
+
+def bars(rows: NDArray[np.uint8], columns: NDArray[np.uint8]) -> float:
+    """The share of the picture that black bars take: dark all along, equal on both sides, through the whole clip.
+
+    Args:
+        rows: uint8 (N, h), the brightest luma of each row. columns: uint8 (N, w), of each column.
+    """
+    share = 1.0
+    for profile in (rows, columns):
+        dark = np.quantile(profile, 0.9, axis=0) <= BAR
+        if dark.all():
+            return 0.0  # a black picture has no bars
+        first, last = int(np.argmin(dark)), int(np.argmin(dark[::-1]))
+        if min(first, last) > 0 and abs(first - last) <= max(2, 0.02 * len(dark)):
+            share *= 1 - (first + last) / len(dark)
+    return 1 - share
+
+
+def without_bars(histograms: Float64, bar: float) -> Float64:
+    """Histograms (N, 256) of the picture alone: the bars' share is taken from the darkest levels."""
+    if bar <= 0:
+        return histograms
+    cumulative = np.maximum(np.cumsum(histograms, axis=1) - bar, 0)
+    picture = np.diff(cumulative, axis=1, prepend=0.0)
+    return np.asarray(picture / np.maximum(picture.sum(axis=1, keepdims=True), 1e-9))
+
+
+def _percentile(cumulative: Float64, share: float) -> Float64:
+    return np.asarray(np.argmax(cumulative >= share - 1e-9, axis=1), np.float64)
+
+
+def flicker_track(tracks: Tracks) -> Float64:
+    """Level of the whole picture about its slow course, in % of full scale, one value a frame.
+
+    The median over the grid is what all of the picture does at once: an object that passes moves only some cells.
+    """
+    grid = tracks["thumbs"].reshape(len(tracks.times), -1, 3).astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    out = np.zeros(len(grid))
+    for shot in tracks.shots():
+        cells = grid[shot.first : shot.last]
+        if len(cells) >= 3:
+            slow = smooth(cells, max(1.0, FLICKER_SIGMA * tracks.fps))
+            out[shot.first : shot.last] = np.median(cells - slow, axis=1)
+    return out * (100 / 255)

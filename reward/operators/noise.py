@@ -1,0 +1,144 @@
+"""Noise and compression, each apart: grain, colour noise, blocks of a codec's grid, bands in smooth gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from cinereward.media.noise import noise_level
+from cinereward.operators.tracks import join, measurements, owned
+from cinereward.types import Evidence, MeasurementSpec, OperatorSpec, Partial, Window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CROP = (704, 1280)  # height, width: the codec's grid is looked for in a middle part of the unscaled picture
+GRID = 8  # pixels: the transform block of MPEG-2, MPEG-4, H.264 and JPEG
+FLAT_RUN = 4  # equal pixels on both sides that make a step a band
+
+
+class Noise:
+    """Noise of flat places, and the marks a codec leaves, on sampled frames."""
+
+    spec = OperatorSpec(
+        name="noise",
+        measurements=(
+            MeasurementSpec(
+                name="grain",
+                unit="levels of 255",
+                low=0,
+                high=128,
+                meaning="standard deviation of luma noise in flat places",
+            ),
+            MeasurementSpec(
+                name="colour_noise", unit="levels of 255", low=0, high=128, meaning="the same of colour differences"
+            ),
+            MeasurementSpec(
+                name="blocking",
+                unit="levels of 255",
+                low=0,
+                high=64,
+                meaning="extra step of luma on a grid of 8 pixels",
+            ),
+            MeasurementSpec(
+                name="banding",
+                unit="share",
+                low=0,
+                high=1,
+                meaning="part of the smooth area that lies beside a false contour",
+            ),
+        ),
+    )
+
+    def measure(self, windows: Sequence[Window]) -> list[Partial]:
+        """Each of the four on the sampled frames; NaN on the others."""
+        return [self._measure(window) for window in windows]
+
+    def _measure(self, window: Window) -> Partial:
+        overlap = window.overlap
+        count = len(window.times) - overlap
+        names = [item.name for item in self.spec.measurements]
+        tracks: dict[str, Any] = {name: np.full(count, np.nan) for name in names}
+        for row in window.features["keys"].tolist():
+            at = row - overlap
+            luma = native_luma(window, row)
+            tracks["grain"][at] = window.features["noise"][row]
+            tracks["colour_noise"][at] = colour_noise(window.frames[row])
+            tracks["blocking"][at] = blocking(luma)
+            tracks["banding"][at] = banding(luma)
+        return Partial(times=owned(window.times, overlap), fps=window.fps, tracks=tracks)
+
+    def merge(self, partials: Sequence[Partial]) -> Evidence:
+        """Medians over the sampled frames."""
+        tracks = join(partials)
+        seen = ~np.isnan(tracks["grain"])
+        names = [item.name for item in self.spec.measurements]
+        return Evidence(
+            operator=self.spec.name,
+            version=self.spec.version,
+            measurements=measurements(
+                self.spec,
+                {name: np.median(tracks[name][seen]) for name in names},
+                {f"{name}_track": (tracks.times[seen], tracks[name][seen]) for name in names},
+            ),
+        )
+
+
+def native_luma(window: Window, row: int) -> NDArray[np.uint8]:
+    """Unscaled luma of a middle part of the frame that begins on the codec's grid."""
+    luma = window.features["luma"][row]
+    height, width = window.frames.shape[1:3]
+    if luma.shape == (height, width):
+        return np.asarray(luma)
+    top, left = (max(0, (have - want) // 2) // 16 * 16 for have, want in zip((height, width), CROP, strict=True))
+    part = window.frames[row, top : top + CROP[0], left : left + CROP[1]]
+    return np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY))
+
+
+def colour_noise(frame: NDArray[np.uint8]) -> float:
+    """Standard deviation of the noise of R - G and B - G in the flattest places, in levels.
+
+    Every second pixel: codecs and cameras share colour between neighbours.
+    """
+    part = frame[::2, ::2].astype(np.int16)
+    estimates = []
+    for channel in (0, 2):
+        difference = part[..., channel] - part[..., 1]
+        estimates.append(noise_level(difference.astype(np.float32)))
+    return float(np.mean(estimates))
+
+
+def blocking(luma: NDArray[np.uint8]) -> float:
+    """How much larger steps of luma are on the lines of a grid than between them, in levels.
+
+    A step counts by how far it exceeds both its neighbours, and at most 12 levels, so that edges of things do not.
+    """
+    found = []
+    for plane in (luma, luma.T):
+        if plane.shape[1] < 4 * GRID:
+            return 0.0
+        levels = np.ascontiguousarray(plane).astype(np.int16)
+        step = np.abs(np.diff(levels, axis=1))
+        excess = np.clip(step[:, 1:-1] - np.maximum(step[:, :-2], step[:, 2:]), 0, 12)
+        columns = excess.mean(axis=0, dtype=np.float64)
+        phases = np.array([np.median(columns[phase::GRID]) for phase in range(GRID)])
+        found.append(max(0.0, float(phases.max() - np.median(phases))))
+    return float(np.mean(found))
+
+
+def banding(luma: NDArray[np.uint8]) -> float:
+    """The part of the smooth area that lies beside a false contour: a small step between two runs of equal pixels."""
+    contours = smooth = 0.0
+    for plane in (luma, luma.T):
+        levels = np.ascontiguousarray(plane)
+        step = cv2.absdiff(levels[:, 1:], levels[:, :-1])
+        flat = (step == 0).astype(np.uint8)
+        run = cv2.erode(flat, np.ones((1, FLAT_RUN), np.uint8), anchor=(FLAT_RUN - 1, 0))  # ends here
+        ahead = cv2.erode(flat, np.ones((1, FLAT_RUN), np.uint8), anchor=(0, 0))  # begins here
+        contour = (step[:, 1:-1] >= 2) & (step[:, 1:-1] <= 10) & (run[:, :-2] > 0) & (ahead[:, 2:] > 0)
+        contours += float(contour.sum()) * FLAT_RUN * 2
+        smooth += float((cv2.blur((step <= 2).astype(np.float32), (9, 9)) > 0.9).sum())
+    return min(1.0, contours / smooth) if smooth > 0.01 * luma.size else 0.0

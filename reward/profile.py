@@ -1,0 +1,192 @@
+"""A profile: which operators run, how measurements become scores, and what each dimension weighs. All of it is data."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cinereward.errors import ConfigError
+from cinereward.taxonomy import LEVELS, Taxonomy
+from cinereward.taxonomy import load as load_taxonomy
+
+PROFILES = ("signal",)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Term(_Frozen):
+    """One measurement's part in a score: a curve through `points` (measured value, score), straight in between.
+
+    shape: "rising" or "falling" curves are monotone; a "peaked" one rises to an optimum and falls behind it. A term of
+    weight w lowers the score to score x curve ** w. std: the curve's spread under edits that must not matter, as
+    benchmarks/std.py measured it. source: where the points come from.
+    """
+
+    measurement: str
+    points: tuple[tuple[float, float], ...] = Field(min_length=2)
+    shape: Literal["rising", "falling", "peaked"]
+    source: str = Field(min_length=10)
+    weight: float = Field(default=1.0, gt=0, le=4)
+    std: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Term:
+        xs, ys = zip(*self.points, strict=True)
+        if any(a >= b for a, b in itertools.pairwise(xs)):
+            raise ValueError(f"{self.measurement}: the points' values must rise, not {list(xs)}")
+        if min(ys) < 0 or max(ys) > 1:
+            raise ValueError(f"{self.measurement}: the points' scores must lie in [0, 1], not {list(ys)}")
+        top = ys.index(max(ys))
+        rises = all(a <= b for a, b in itertools.pairwise(ys[: top + 1]))
+        falls = all(a >= b for a, b in itertools.pairwise(ys[top:]))
+        fits = {
+            "rising": ys == tuple(sorted(ys)),
+            "falling": ys == tuple(sorted(ys, reverse=True)),
+            "peaked": rises and falls,
+        }
+        if not fits[self.shape]:
+            raise ValueError(f"{self.measurement}: the points {list(self.points)} are not {self.shape}")
+        return self
+
+
+class Weights(_Frozen):
+    """Weights by name at each level of the taxonomy; what is not named weighs 1."""
+
+    stage: dict[str, float] = {}
+    aspect: dict[str, float] = {}
+    dimension: dict[str, float] = {}
+    sub_dimension: dict[str, float] = {}
+
+    @field_validator("*")
+    @classmethod
+    def _check(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, weight in value.items():
+            if not 0 <= weight < 1e6:
+                raise ValueError(f"the weight of {name} is {weight}; expected 0 or more")
+        return value
+
+
+class Profile(_Frozen):
+    """Everything that makes a score, but for the code and the model weights.
+
+    name: of the profile. validated: how it was held against human ratings and what came of it, or None: not yet.
+    window_frames: frames a window holds. batch_size: windows an operator is handed at once. curves: sub-dimension ->
+    terms. taxonomy: a path, or None for the shipped one.
+    """
+
+    name: str
+    validated: str | None
+    operators: tuple[str, ...] = Field(min_length=1)
+    curves: dict[str, tuple[Term, ...]]
+    window_frames: int = Field(default=16, ge=1, le=1024)
+    batch_size: int = Field(default=1, ge=1, le=1024)
+    weights: Weights = Weights()
+    taxonomy: str | None = None
+
+    def load_taxonomy(self) -> Taxonomy:
+        """The taxonomy this profile speaks of.
+
+        Raises:
+            ConfigError: the profile names what the taxonomy does not have.
+        """
+        taxonomy = load_taxonomy(self.taxonomy)
+        for name in self.curves:
+            if name not in taxonomy.names:
+                raise ConfigError(f"profile {self.name}: {_unknown(name, taxonomy.names)}")
+        for level in LEVELS:
+            valid = {getattr(sub, level) if level != "sub_dimension" else sub.name for sub in taxonomy.sub_dimensions}
+            for name in getattr(self.weights, level):
+                if name not in valid:
+                    raise ConfigError(f"profile {self.name}, weights of level {level}: {_unknown(name, sorted(valid))}")
+        return taxonomy
+
+    @property
+    def hash(self) -> str:
+        """Sha256 of all that the profile says."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """Read a profile by its name ("signal") or from your own YAML.
+
+    `curves:` may hold the curves themselves or the path of a file that does, relative to the profile's own folder.
+
+    Raises:
+        ConfigError: there is no such profile, or it holds what it may not; the message lists the valid keys.
+    """
+    if str(name_or_path) in PROFILES:
+        with as_file(files("cinereward.configs") / "profiles" / f"{name_or_path}.yaml") as path:
+            return _read(path)
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise ConfigError(
+            f"no profile is called {str(name_or_path)!r}; give {' or '.join(PROFILES)}, or the path of a YAML"
+        )
+    return _read(path)
+
+
+def _read(path: Path) -> Profile:
+    content = read_yaml(path)
+    if isinstance(content, dict) and isinstance(content.get("curves"), str):
+        content["curves"] = read_yaml(path.parent / content["curves"])
+    if isinstance(content, dict) and content.get("taxonomy"):
+        content["taxonomy"] = str(path.parent / content["taxonomy"])
+    return build(Profile, content, str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        ConfigError: it cannot be read or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def build(model: type[Model], content: Any, where: str) -> Model:
+    """Make a model of a file's content.
+
+    Raises:
+        ConfigError: each thing wrong with it, in one message; an unknown key with the valid ones.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            place = ".".join(str(part) for part in item["loc"]) or "the file"
+            told = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "extra_forbidden":
+                told = f"unknown key; valid keys here: {', '.join(_keys(model, item['loc'][:-1]))}"
+            lines.append(f"  {place}: {told}")
+        raise ConfigError(f"{where}:\n" + "\n".join(lines)) from error
+
+
+def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys that are valid at a place inside a model."""
+    inside: Any = {"curves": Term, "weights": Weights}.get(str(place[0]), model) if place else model
+    return sorted(inside.model_fields)
+
+
+def _unknown(name: str, valid: Any) -> str:
+    close = difflib.get_close_matches(name, list(valid), n=3, cutoff=0.5)
+    return f"there is no {name!r}" + (
+        f"; did you mean {', '.join(close)}?" if close else f"; valid: {', '.join(valid)}"
+    )
