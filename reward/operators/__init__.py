@@ -1,4 +1,4 @@
-"""The table of operators: one file and one line each. A plug-in adds its own by the entry point `cinereward.operators`."""
+"""The table of operators: one file and one line each. A plug-in comes by the entry point `cinereward.operators`."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from cinereward.operators.tracks import Tracks, join, measurements, owned, smooth
@@ -63,11 +64,8 @@ class Camera:
             np.float64
         )
         width = window.features["grey"].shape[2]
-        grey = owned(window.features["grey"], window.overlap).astype(np.float32)
-        texture = np.abs(np.diff(grey, axis=2, prepend=grey[:, :, :1])) + np.abs(
-            np.diff(grey, axis=1, prepend=grey[:, :1])
-        )
-        weight = _pooled(texture, flow.shape[1:3])
+        grey = owned(window.features["grey"], window.overlap)
+        weight = np.stack([texture(frame, flow.shape[1:3]) for frame in grey])
         path, fit = fit_similarity(flow, weight, width)
         motion = np.hypot(flow[..., 0], flow[..., 1]).mean(axis=(1, 2)) / width
         return Partial(
@@ -114,12 +112,12 @@ class Camera:
         )
 
 
-def _pooled(texture: NDArray[np.float32], shape: tuple[int, int]) -> Float64:
-    """Mean texture around each vector of the grid, as a weight: flow over bare walls says little."""
-    rows, columns = (min(GRID, texture.shape[axis] // count) for axis, count in zip((1, 2), shape, strict=True))
-    part = texture[:, : shape[0] * rows, : shape[1] * columns]
-    means = part.reshape(len(part), shape[0], rows, shape[1], columns).mean(axis=(2, 4))
-    return np.minimum(means.astype(np.float64), 12.0) + 0.05
+def texture(grey: NDArray[np.uint8], shape: tuple[int, ...]) -> Float64:
+    """Mean gradient around each vector of the grid, float64 (h, w), as a weight: flow over bare walls says little."""
+    dx, dy = (cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, *axis, ksize=1)) for axis in ((1, 0), (0, 1)))
+    gradient = cv2.add(dx, dy).astype(np.float32)
+    means = cv2.resize(gradient, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return np.minimum(means.astype(np.float64) / 2, 12.0) + 0.05
 
 
 def fit_similarity(flow: Float64, weight: Float64, width: int) -> tuple[Float64, Float64]:
@@ -162,8 +160,8 @@ def fit_similarity(flow: Float64, weight: Float64, width: int) -> tuple[Float64,
 def steadiness(tracks: Tracks) -> tuple[Float64, Float64, Float64]:
     """For every frame: how far the path trembles and how sharply it jolts (% of width), and its speed (widths / s).
 
-    The path is split at TREMOR: what is slower was meant, what is faster was not. Zoom and roll count by what they move at
-    a third of the width from the centre.
+    The path is split at TREMOR: what is slower was meant, what is faster was not. Zoom and roll count by what they
+    move at a third of the width from the centre.
     """
     count = len(tracks.times)
     tremor, jolts, speed = np.zeros(count), np.zeros(count), np.zeros(count)

@@ -73,8 +73,8 @@ class Exposure:
         tracks = join(partials)
         picture = without_bars(tracks["histogram"].astype(np.float64), bars(tracks["rows"], tracks["columns"]))
         cumulative = np.cumsum(picture, axis=1)
-        highlights = 1 - cumulative[:, WHITE - 1]
-        shadows = cumulative[:, BLACK]
+        highlights = picture[:, WHITE:].sum(axis=1)
+        shadows = picture[:, : BLACK + 1].sum(axis=1)
         low, middle, high = (_percentile(cumulative, share) / 255 for share in (0.01, 0.5, 0.99))
         flicker = flicker_track(tracks)
         return Evidence(

@@ -1,7 +1,7 @@
 """Sharpness: how blurred the sharpest parts and the subject are, in pixels, and whether focus jumps.
 
-Blur is measured by re-blurring: an edge of blur s has its gradient energy lowered by a further Gaussian, the less so the
-more blurred it was. With Gaussians of 1 and 2 pixels the ratio of energies is (s^2 + 4) / (s^2 + 1) for any contrast.
+Blur is measured by re-blurring: an edge of blur s has its gradient energy lowered by a further Gaussian, the less so
+the more blurred it was. With Gaussians of 1 and 2 pixels the ratio of energies is (s^2 + 4) / (s^2 + 1) for any contrast.
 Source: after "Defocus map estimation from a single image", Zhuo & Sim, Pattern Recognition 44, 2011.
 """
 
@@ -98,20 +98,24 @@ class Sharpness:
         )
 
 
-def _gradient_energy(luma: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    smooth = cv2.GaussianBlur(luma, (0, 0), sigma)
-    dx, dy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125)
-    return np.asarray(cv2.accumulateSquare(dx, cv2.multiply(dy, dy)), np.float32)
+def _gradient_energy(luma: NDArray[np.uint8], sigma: float) -> NDArray[np.float32]:
+    """Squared gradient of the smoothed picture in (levels / pixel) ** 2."""
+    dx, dy = cv2.spatialGradient(cv2.GaussianBlur(luma, (0, 0), sigma))
+    across, down = (cv2.multiply(part, part, scale=1 / 64, dtype=cv2.CV_32F) for part in (dx, dy))
+    return np.asarray(cv2.add(across, down), np.float32)
 
 
 def _noise_gain(sigma: float) -> float:
-    impulse = np.zeros((65, 65), np.float32)
+    """The energy that white noise of unit variance leaves, found by the response to one bright pixel."""
+    impulse = np.zeros((65, 65), np.float64)
     impulse[32, 32] = 1
-    return float(_gradient_energy(impulse, sigma).sum())
+    smooth = cv2.GaussianBlur(impulse, (0, 0), sigma)
+    dx, dy = (cv2.Sobel(smooth, cv2.CV_64F, *axis, scale=0.125) for axis in ((1, 0), (0, 1)))
+    return float((dx**2 + dy**2).sum())
 
 
-# energy that white noise of unit variance leaves in the two gradients, by the kernels' own coefficients
 NOISE_GAIN = {sigma: _noise_gain(sigma) for sigma in (FINE, COARSE)}
+ROUNDING = 0.375 / 12  # the energy that rounding the smoothed picture to whole levels leaves
 
 
 def block_blur(luma: NDArray[np.uint8], noise: float) -> tuple[Float64, Float64]:
@@ -124,10 +128,10 @@ def block_blur(luma: NDArray[np.uint8], noise: float) -> tuple[Float64, Float64]
         blur float64 (h, w) in [0, WORST]; weight float64 (h, w), 0 where a block has no edge.
     """
     size = (max(1, luma.shape[1] // BLOCK), max(1, luma.shape[0] // BLOCK))
-    levels = luma.astype(np.float32)
     fine, coarse = (
-        cv2.resize(_gradient_energy(levels, sigma), size, interpolation=cv2.INTER_AREA).astype(np.float64)
+        cv2.resize(_gradient_energy(luma, sigma), size, interpolation=cv2.INTER_AREA).astype(np.float64)
         - NOISE_GAIN[sigma] * noise**2
+        - ROUNDING
         for sigma in (FINE, COARSE)
     )
     weight = np.where(coarse > FAINT, np.sqrt(np.maximum(coarse, 0)), 0.0)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 CELLS = (24, 14)  # blocks across and down
 CONTRAST_FLOOR = 6.0  # levels; a block of less contrast is not looked into more closely
-STILL = 0.02  # share of pixels that change by more than 2 levels, under which two frames are one
+STILL = 0.001  # share of pixels that change by more than 2 levels, up to which two frames are one
+FAINT_STEP = 5e-4  # widths; movement from frame to frame that flow can tell from none
 DETAIL_FLOOR = 0.5  # levels; detail fainter than this neither comes nor goes
 AROUND = 0.5  # seconds on either side that a repeated frame, a gap or a collapse is compared with
 
@@ -49,10 +50,10 @@ class Temporal:
             ),
             MeasurementSpec(
                 name="collapse",
-                unit="share of contrast",
+                unit="octaves",
                 low=0,
                 high=10,
-                meaning="largest sudden unexplained change of a part of the picture",
+                meaning="largest sudden change of the fineness of detail in one region of the picture",
             ),
             MeasurementSpec(
                 name="repeated", unit="share", low=0, high=1, meaning="frames that repeat the one before amid movement"
@@ -89,20 +90,20 @@ class Temporal:
         contrast = [_contrast(frame) for frame in grey]
         for row in range(1, count):
             difference = cv2.absdiff(features["grey"][row], features["grey"][row - 1])
-            changed[row] = (
-                float(cv2.countNonZero(cv2.threshold(difference, 2, 1, cv2.THRESH_BINARY)[1])) / difference.size
-            )
+            changed[row] = cv2.countNonZero(cv2.inRange(difference, 3, 255)) / difference.size
             step[row] = float(np.mean(np.hypot(flow[row, ::6, ::6, 0], flow[row, ::6, ::6, 1]))) / width
-            at_x, at_y = x + flow[row, ..., 0], y + flow[row, ..., 1]
-            explained, expected = (
-                cv2.remap(plane, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-                for plane in (grey[row - 1], fine[row - 1])
+            explained = cv2.remap(
+                grey[row - 1],
+                x + flow[row, ..., 0],
+                y + flow[row, ..., 1],
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
             )
             left = _cells(cv2.absdiff(grey[row], explained))
-            # what the quietest tenth of the blocks has left over is noise, and the others have it too
-            left = np.maximum(left - np.quantile(left, 0.1), 0)
-            residual[row] = left / np.maximum(contrast[row], contrast[row - 1])
-            detail[row] = np.log2((_cells(fine[row]) + DETAIL_FLOOR) / (_cells(expected) + DETAIL_FLOOR))
+            residual[row] = np.maximum(left - _quietest(left), 0) / np.maximum(contrast[row], contrast[row - 1])
+            detail[row] = np.log2(
+                (_cells(fine[row]) + DETAIL_FLOOR) / (_moved(fine[row - 1], flow[row]) + DETAIL_FLOOR)
+            )
         first = window.overlap
         return Partial(
             times=owned(window.times, first),
@@ -156,7 +157,32 @@ def _cells(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Block means, float32 (14, 24)."""
     size = (min(CELLS[0], plane.shape[1]), min(CELLS[1], plane.shape[0]))
     means = cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return means if size == CELLS else np.asarray(cv2.resize(means, CELLS, interpolation=cv2.INTER_NEAREST))
+    return np.asarray(means if size == CELLS else cv2.resize(means, CELLS, interpolation=cv2.INTER_NEAREST), np.float32)
+
+
+def _quietest(cells: NDArray[np.float32]) -> float:
+    """What the quietest tenth of the blocks has: noise, which the others have too."""
+    return float(np.sort(cells, axis=None)[cells.size // 10])
+
+
+def _above_noise(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Detail of each block beyond noise, and DETAIL_FLOOR more."""
+    return np.asarray(np.maximum(cells - _quietest(cells), 0) + DETAIL_FLOOR, np.float32)
+
+
+def _moved(plane: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Block means of a plane as if it had moved along the flow: each block is looked up where it came from."""
+    height, width = plane.shape
+    down, across = max(1, height // CELLS[1]), max(1, width // CELLS[0])
+    means = cv2.blur(plane.astype(np.float32), (across, down))
+    x = (np.arange(CELLS[0], dtype=np.float32) + 0.5) * (width / CELLS[0]) - 0.5
+    y = (np.arange(CELLS[1], dtype=np.float32) + 0.5) * (height / CELLS[1]) - 0.5
+    own = cv2.resize(flow, CELLS, interpolation=cv2.INTER_AREA)
+    return np.asarray(
+        cv2.remap(
+            means, x[None] + own[..., 0], y[:, None] + own[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+    )
 
 
 def _contrast(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -166,29 +192,30 @@ def _contrast(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     mean = cv2.resize(levels, size, interpolation=cv2.INTER_AREA)
     square = cv2.resize(levels * levels, size, interpolation=cv2.INTER_AREA)
     spread = cv2.dilate(np.sqrt(np.maximum(square - mean * mean, 0)), np.ones((3, 3), np.uint8)) + CONTRAST_FLOOR
-    return spread if size == CELLS else np.asarray(cv2.resize(spread, CELLS, interpolation=cv2.INTER_NEAREST))
+    return np.asarray(
+        spread if size == CELLS else cv2.resize(spread, CELLS, interpolation=cv2.INTER_NEAREST), np.float32
+    )
 
 
 def detail_flicker(tracks: Tracks, inside: NDArray[np.bool_]) -> Float64:
-    """How much finer or coarser each frame's detail is than what the frame before, moved along, lets expect; octaves."""
+    """How much finer or coarser each frame's detail is than the frame before, moved along, lets expect; octaves."""
     off = np.abs(tracks["detail"].astype(np.float64)).reshape(len(tracks.times), -1)
     return np.where(inside, np.median(off, axis=1), 0.0)
 
 
 def collapse(tracks: Tracks, inside: NDArray[np.bool_]) -> Float64:
-    """The worst block's unexplained change beyond what that block, and the picture as a whole, do around that time.
+    """The worst region's sudden change of detail beyond what it, and the picture as a whole, do around that time.
 
-    Blocks are averaged with their neighbours first: what collapses is larger than a block, and a warp's torn edge is not.
+    What breaks down loses its detail, or gains detail it never had, in a region larger than a block, and all at once.
+    The unexplained residual itself does not tell a collapse from people who run past one another; detail does.
     """
-    residual = np.where(inside[:, None, None], tracks["residual"], 0.0)
-    joined = np.stack([cv2.blur(frame, (3, 3)) for frame in residual.astype(np.float32)]).astype(np.float64)
+    change = np.where(inside[:, None, None], np.abs(tracks["detail"]), 0.0).astype(np.float32)
+    regions = np.stack([cv2.blur(frame, (3, 3)) for frame in change]).astype(np.float64)
     reach = max(2, round(AROUND * tracks.fps))
-    out = np.zeros(len(joined))
+    out = np.zeros(len(regions))
     for t in np.flatnonzero(inside):
-        around = joined[max(0, t - reach) : t + reach + 1]
-        usual = np.median(around, axis=0)
-        whole = float(np.median(joined[t]))
-        out[t] = max(0.0, float((joined[t] - 2 * usual).max()) - 2 * whole)
+        usual = np.median(regions[max(0, t - reach) : t + reach + 1], axis=0)
+        out[t] = max(0.0, float((regions[t] - 2 * usual).max()) - 2 * float(np.median(regions[t])))
     return out
 
 
@@ -197,23 +224,23 @@ def cadence(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Which frames repeat the one before amid movement, which jump ahead, and which belong to a frozen stretch."""
     changed, step = tracks["changed"], tracks["step"]
-    still = inside & (changed <= STILL * 0.05)
+    still = inside & (changed <= STILL)
     reach = max(2, round(AROUND * tracks.fps))
     repeated, dropped = np.zeros(len(changed), bool), np.zeros(len(changed), bool)
-    for t in np.flatnonzero(inside):
+    for t in np.flatnonzero(inside).tolist():
         near = np.arange(max(0, t - reach), min(len(changed), t + reach + 1))
         near = near[inside[near] & (near != t)]
         moving = near[~still[near]]
         if len(moving) < 2:
             continue
         usual = float(np.median(step[moving]))
-        spread = float(np.median(np.abs(step[moving] - usual))) * 1.5 + 0.1 * usual + 4e-4
-        repeated[t] = still[t] and usual > 5e-4
-        dropped[t] = step[t] > 1.6 * usual + 3 * spread and _isolated(step, inside, int(t))
+        spread = float(np.median(np.abs(step[moving] - usual)))
+        repeated[t] = still[t] and usual > FAINT_STEP
+        dropped[t] = step[t] > 1.5 * usual + 3 * spread + FAINT_STEP and _isolated(step, inside, t)
     return repeated, dropped, still & ~repeated
 
 
 def _isolated(step: Float64, inside: NDArray[np.bool_], t: int) -> bool:
     """Whether the frames next to t move far less than t does: a gap, and not the beginning of a fast movement."""
     neighbours = [step[n] for n in (t - 1, t + 1) if 0 <= n < len(step) and inside[n]]
-    return bool(neighbours) and max(neighbours) < 0.6 * step[t]
+    return bool(neighbours) and max(neighbours) < 0.75 * step[t]
