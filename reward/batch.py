@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class RewardBatch:
     """The dense reward of B clips over D dimensions.
 
-    values: float32 (B, D) in [0, 1], 1 is best, NaN where not scored. status: int8 (B, D) `Status`. std: float32 (B, D),
-    the scorer's own uncertainty on the same scale, NaN where not scored. scalar: float32 (B,), NaN where a weighted
-    dimension FAILED or nothing was scored. dimensions: D names. reasons: (B, D) texts. errors: per clip None or the
-    error. evidence: per clip, operator name -> Evidence. right: the prompt-following vector (B, 8), or None.
+    values: float32 (B, D) in [0, 1], 1 is best, NaN where not scored. status: int8 (B, D) `Status`. std: float32
+    (B, D), the scorer's own uncertainty on the same scale, NaN where not scored. scalar: float32 (B,), NaN where a
+    weighted dimension FAILED or nothing was scored. dimensions: D names. reasons: (B, D) texts. errors: per clip None
+    or the error. evidence: per clip, operator name -> Evidence. right: the prompt-following vector (B, 8), or None.
     """
 
     values: Float32
@@ -44,14 +44,27 @@ class RewardBatch:
     LEVELS: ClassVar[tuple[str, ...]] = ("sub_dimension", "dimension", "aspect", "stage")
 
     def __post_init__(self) -> None:
-        shape = (len(self.errors), len(self.dimensions))
-        for name in ("values", "status", "std"):
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} has shape {getattr(self, name).shape}; expected {shape} (clips, dimensions)")
-        if self.scalar.shape != shape[:1] or len(self.reasons) != shape[0]:
-            raise ValueError(f"scalar {self.scalar.shape} and {len(self.reasons)} reasons for {shape[0]} clips")
+        clips, shape = len(self.errors), (len(self.errors), len(self.dimensions))
+        expected = {
+            "values": (np.float32, shape),
+            "status": (np.int8, shape),
+            "std": (np.float32, shape),
+            "scalar": (np.float32, shape[:1]),
+        }
+        for name, (dtype, size) in expected.items():
+            array = getattr(self, name)
+            if array.shape != size or array.dtype != dtype:
+                raise ValueError(f"{name} is {array.dtype} {array.shape}; expected {np.dtype(dtype)} {size}")
+        for name in ("reasons", "critiques", "evidence"):
+            if len(getattr(self, name)) != clips:
+                raise ValueError(f"{len(getattr(self, name))} {name} for {clips} clips; expected one for each")
+        if any(len(texts) != shape[1] for texts in self.reasons):
+            raise ValueError(f"a clip's reasons must be {shape[1]}, one for each dimension")
         if bool(np.any(np.isnan(self.values) == self.mask)):
             raise ValueError("a value must be NaN exactly where its status is not SCORED")
+        scored = self.values[self.mask]
+        if bool(np.any((scored < 0) | (scored > 1))):
+            raise ValueError(f"values run from {scored.min()} to {scored.max()}; expected [0, 1], 1 is best")
 
     def __len__(self) -> int:
         return len(self.errors)

@@ -42,16 +42,14 @@ def find(
     """
     worst: dict[str, tuple[str, TermScore]] = {}
     for dimension, score in fused.items():
-        for term in score.terms:
-            told = worst.get(term.measurement)
-            if _loss(term) > 1 - NOTABLE and (told is None or _loss(term) > _loss(told[1])):
-                worst[term.measurement] = (dimension, term)
-    findings = [
-        _critique(
-            dimension, term, next(t for t in terms[dimension] if t.measurement == term.measurement), evidence, duration
-        )
-        for dimension, term in worst.values()
-    ]
+        for part in score.terms:
+            known = worst.get(part.measurement)
+            if _loss(part) > 1 - NOTABLE and (known is None or _loss(part) > _loss(known[1])):
+                worst[part.measurement] = (dimension, part)
+    findings = []
+    for dimension, told in worst.values():
+        term = next(term for term in terms[dimension] if term.measurement == told.measurement)
+        findings.append(_critique(dimension, told, term, evidence, duration))
     return tuple(sorted(findings, key=lambda item: (-item.severity, item.start, item.dimension, item.evidence)))[:FEW]
 
 
@@ -62,8 +60,9 @@ def _loss(term: TermScore) -> float:
 def _critique(
     dimension: str, score: TermScore, term: Term, evidence: Mapping[str, Evidence], duration: float
 ) -> Critique:
-    start, end = _where(term, evidence, duration)
-    side = "low" if _too_low(term, score.value) else "high"
+    low = _too_low(term, score.value)
+    start, end = _where(term.measurement, low, evidence, duration)
+    side = "low" if low else "high"
     words = _words().get(f"{score.measurement}.{side}") or _words().get(score.measurement) or _plain(score)
     return Critique(
         dimension=dimension,
@@ -90,13 +89,21 @@ def _too_low(term: Term, value: float) -> bool:
     return value < min(x for x, score in term.points if score == best)
 
 
-def _where(term: Term, evidence: Mapping[str, Evidence], duration: float) -> tuple[float, float]:
-    """The stretch in which the fault is worst: around the worst moment, as long as it is at least half as bad."""
-    operator, _, name = term.measurement.partition(".")
+def _where(measurement: str, low: bool, evidence: Mapping[str, Evidence], duration: float) -> tuple[float, float]:
+    """The stretch in which the fault is worst: around the worst moment, as long as it is at least half as bad.
+
+    Args:
+        measurement: whose track, where it has one, says when. low: whether low values are the bad ones.
+        evidence: operator -> what it measured. duration: of the clip, in seconds.
+    """
+    operator, _, name = measurement.partition(".")
     track: Measurement | None = evidence[operator].measurements.get(f"{name}_track")
-    if track is None or track.times is None or not isinstance(track.value, np.ndarray) or len(track.value) < 2:
+    if track is None or track.times is None or not isinstance(track.value, np.ndarray):
         return 0.0, duration
-    bad = np.array([-value if _too_low(term, value) else value for value in track.value])
+    known = np.isfinite(track.value)
+    times, bad = track.times[known], (-track.value if low else track.value)[known]
+    if len(bad) < 2:
+        return 0.0, duration
     usual, peak = float(np.median(bad)), int(np.argmax(bad))
     if bad[peak] - usual <= 1e-9:
         return 0.0, duration
@@ -108,8 +115,8 @@ def _where(term: Term, evidence: Mapping[str, Evidence], duration: float) -> tup
         first -= 1
     while last < len(beyond) - 1 and beyond[last + 1]:
         last += 1
-    end = float(track.times[last + 1]) if last + 1 < len(beyond) else duration
-    return float(track.times[first]), max(end, float(track.times[first]))
+    start, end = float(times[first]), float(times[last + 1]) if last + 1 < len(beyond) else duration
+    return start, max(start, end)
 
 
 def _spread(beyond: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
@@ -122,9 +129,10 @@ def _shot(start: float, end: float, evidence: Mapping[str, Evidence]) -> int | N
     """The shot a stretch lies in, 1-based, or None where it spans several."""
     if "shots" not in evidence:
         return None
-    starts = evidence["shots"]["duration_track"].times
-    if starts is None or len(starts) == 0:
+    track = evidence["shots"].measurements.get("duration_track")  # a plug-in of this name may have none
+    if track is None or track.times is None or len(track.times) == 0:
         return None
+    starts = track.times
     first = int(np.searchsorted(starts, start + 1e-9, side="right"))
     last = int(np.searchsorted(starts, max(start, end - 1e-6), side="right"))
     return first if first == last else None

@@ -15,6 +15,9 @@ import numpy as np
 from cinereward.profile import Term
 from cinereward.types import Evidence, Measurement, Status
 
+STEEPEST = 0.02  # a score below this counts as this for the slope: that of score ** 0.5 has no end towards 0
+MOST_STD = 0.5  # no value in [0, 1] can spread further
+
 
 @dataclass(frozen=True, kw_only=True)
 class TermScore:
@@ -30,7 +33,10 @@ class TermScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Fused:
-    """One sub-dimension of one clip. value and std: [0, 1], NaN unless SCORED. terms: what it was made of, worst first."""
+    """One sub-dimension of one clip.
+
+    value: [0, 1] and std: [0, 0.5], NaN unless SCORED. terms: what it was made of, worst first.
+    """
 
     value: float
     std: float
@@ -46,17 +52,20 @@ def curve(points: Sequence[tuple[float, float]], value: float) -> float:
 
 
 def score_term(term: Term, measurement: Measurement) -> TermScore:
-    """One term's score and uncertainty: the curve's own spread, widened by what the detector doubts."""
+    """One term's score and uncertainty: the curve's own spread, widened by what the detector doubts.
+
+    The doubt is the root mean square of how far the score moves when the value moves by its std to either side: the
+    slope times std where the curve is straight, and more than that, which is nothing, at the top of a peak.
+    """
     value = float(measurement.value)
-    doubt = 0.0
-    if measurement.std > 0:
-        ends = [curve(term.points, value + sign * measurement.std) for sign in (-1, 1)]
-        doubt = abs(ends[1] - ends[0]) / 2
+    score = curve(term.points, value)
+    moves = [curve(term.points, value + step) - score for step in (-measurement.std, measurement.std)]
+    doubt = math.hypot(*moves) / math.sqrt(2)
     return TermScore(
         measurement=term.measurement,
         value=value,
         unit=measurement.unit,
-        score=curve(term.points, value),
+        score=score,
         std=math.hypot(term.std, doubt),
         weight=term.weight,
     )
@@ -66,12 +75,16 @@ def fuse(terms: Sequence[Term], evidence: Mapping[str, Evidence], failures: Mapp
     """Score one sub-dimension from its terms.
 
     Args:
-        terms: of the profile. evidence: operator -> what it measured on this clip. failures: operator -> why it failed.
+        terms: of the profile, at least one.
+        evidence: operator -> what it measured on this clip.
+        failures: operator -> why it failed.
 
     Returns:
         FAILED, with the reason, where a measurement that a term needs is missing or NaN.
     """
-    scored = []
+    if not terms:
+        raise ValueError("there are no terms; without evidence nothing can be scored")
+    scored: list[TermScore] = []
     for term in terms:
         operator, _, name = term.measurement.partition(".")
         if operator in failures:
@@ -86,16 +99,16 @@ def fuse(terms: Sequence[Term], evidence: Mapping[str, Evidence], failures: Mapp
         scored.append(score_term(term, measurement))
     value = math.prod(term.score**term.weight for term in scored)
     variance = 0.0
-    for index, term in enumerate(scored):
+    for index, part in enumerate(scored):
         others = math.prod(other.score**other.weight for at, other in enumerate(scored) if at != index)
-        slope = others * term.weight * max(term.score, 0.02) ** (term.weight - 1)
-        variance += (slope * term.std) ** 2
-    worst_first = tuple(sorted(scored, key=lambda term: (term.score**term.weight, term.measurement)))
+        slope = others * part.weight * max(part.score, STEEPEST) ** (part.weight - 1)
+        variance += (slope * part.std) ** 2
+    worst_first = tuple(sorted(scored, key=lambda part: (part.score**part.weight, part.measurement)))
     return Fused(
         value=min(1.0, max(0.0, value)),
-        std=min(0.5, math.sqrt(variance)),
+        std=min(MOST_STD, math.sqrt(variance)),
         status=Status.SCORED,
-        reason="; ".join(_told(term) for term in worst_first),
+        reason="; ".join(_told(part) for part in worst_first),
         terms=worst_first,
     )
 

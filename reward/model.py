@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.metadata
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,10 @@ from cinereward.batch import RewardBatch
 from cinereward.engine import Engine, Measured
 from cinereward.errors import ConfigError
 from cinereward.fusion import Fused, fuse
-from cinereward.gate import open_gate
-from cinereward.operators import load
-from cinereward.profile import Profile, load_profile
-from cinereward.types import Clip, Operator, Status
+from cinereward.gate import gate_hash, open_gate
+from cinereward.operators import known, load
+from cinereward.profile import Profile, close_to, load_profile
+from cinereward.types import Clip, Critique, Operator, Status
 
 LIBRARIES = ("av", "decord", "numpy", "opencv-python-headless")
 
@@ -31,7 +31,7 @@ class _Scored:
     """One clip's row of a batch."""
 
     fused: tuple[Fused, ...]
-    critiques: tuple[critique.Critique, ...]
+    critiques: tuple[Critique, ...]
     measured: Measured
 
 
@@ -66,7 +66,7 @@ class RewardModel:
         self.taxonomy = profile.load_taxonomy()
         self.device = device
         chosen = profile.operators if operators is None else operators
-        self.operators = tuple(load(item, device) if isinstance(item, str) else item for item in chosen)
+        self.operators = tuple(load(item, device) if isinstance(item, str) else _instance(item) for item in chosen)
         self._check()
         self._weights: Mapping[str, Mapping[str, float]] = profile.weights.model_dump()
         self._fold = partial(weighting.fold, taxonomy=self.taxonomy, weights=self._weights)
@@ -74,7 +74,7 @@ class RewardModel:
             self.operators,
             window_frames=profile.window_frames,
             workers=workers,
-            batch_size=batch_size or profile.batch_size,
+            batch_size=profile.batch_size if batch_size is None else batch_size,
         )
         self.version = self._version()
 
@@ -105,8 +105,12 @@ class RewardModel:
         Raises:
             TypeError: something in `clips` is no Clip.
         """
-        if isinstance(clips, Clip):
-            raise TypeError("expected a list of clips, got one Clip; write reward([clip])")
+        if isinstance(clips, Clip | str | bytes):
+            raise TypeError(f"expected a list of clips, got one {type(clips).__name__}; write reward([Clip(...)])")
+        clips = list(clips)
+        for index, clip in enumerate(clips):  # before any work is done
+            if not isinstance(clip, Clip):
+                raise TypeError(f"clips[{index}] is a {type(clip).__name__}; write Clip(...)")
         return self._batch([self._score(clip, got) for clip, got in self._engine.run(clips)])
 
     async def ascore(self, clips: Sequence[Clip]) -> RewardBatch:
@@ -118,25 +122,22 @@ class RewardModel:
         for clip, got in self._engine.run(clips):
             yield self._batch([self._score(clip, got)])
 
-    async def astream(self, clips: Iterable[Clip]) -> AsyncIterator[RewardBatch]:
-        """The same for an event loop."""
-        batches = self.stream(clips)
-        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-            yield batch
-
     def _check(self) -> None:
         names = [operator.spec.name for operator in self.operators]
         if len(set(names)) < len(names):
             raise ConfigError(f"an operator is named twice: {', '.join(names)}")
         promised = {f"{op.spec.name}.{item.name}" for op in self.operators for item in op.spec.measurements}
         for dimension, terms in self.profile.curves.items():
-            for term in terms:
-                if term.measurement.partition(".")[0] in names and term.measurement not in promised:
-                    raise ConfigError(f"{dimension}: {term.measurement} is measured by no operator of this profile")
+            for measurement in (term.measurement for term in terms):
+                operator = measurement.partition(".")[0]
+                if operator in names and measurement not in promised:
+                    raise ConfigError(f"{dimension}: {close_to(measurement, promised)}")
+                if operator not in names and operator not in known():
+                    raise ConfigError(f"{dimension}, {measurement}: {close_to(operator, {*names, *known()})}")
 
     def _version(self) -> str:
         parts = [f"cinereward={importlib.metadata.version('cinereward')}", f"profile={self.profile.name}"]
-        said = hashlib.sha256(f"{self.profile.hash}{self.taxonomy.hash}".encode())
+        said = hashlib.sha256(f"{self.profile.hash}{self.taxonomy.hash}{gate_hash()}".encode())
         for operator in self.operators:
             said.update(repr((operator.spec.name, operator.spec.version, operator.spec.weights)).encode())
         parts.append(f"config={said.hexdigest()[:16]}")
@@ -155,8 +156,11 @@ class RewardModel:
             terms = self.profile.curves.get(name, ())
             if name in gate.closed:
                 fused[name] = _nothing(Status.GATED, gate.closed[name])
-            elif not terms or any(term.measurement.partition(".")[0] not in there for term in terms):
+            elif not terms:
                 fused[name] = _nothing(Status.UNAVAILABLE, f"no evidence in profile {self.profile.name}")
+            elif absent := {term.measurement.partition(".")[0] for term in terms} - there:
+                told = f"no evidence in profile {self.profile.name}: {', '.join(sorted(absent))} is not run"
+                fused[name] = _nothing(Status.UNAVAILABLE, told)
             elif measured.error is not None:
                 fused[name] = _nothing(Status.FAILED, str(measured.error))
             else:
@@ -187,3 +191,10 @@ class RewardModel:
 
 def _nothing(status: Status, reason: str) -> Fused:
     return Fused(value=float("nan"), std=float("nan"), status=status, reason=reason)
+
+
+def _instance(operator: Operator) -> Operator:
+    if isinstance(operator, type) or not isinstance(operator, Operator):
+        what = f"the class {operator.__name__}" if isinstance(operator, type) else f"a {type(operator).__name__}"
+        raise ConfigError(f"{what} is no operator; give a name, or an instance with spec, measure and merge")
+    return operator

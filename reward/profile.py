@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import itertools
 import json
+from collections.abc import Iterable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,7 +22,7 @@ PROFILES = ("signal",)
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Term(_Frozen):
@@ -47,13 +48,10 @@ class Term(_Frozen):
         if min(ys) < 0 or max(ys) > 1:
             raise ValueError(f"{self.measurement}: the points' scores must lie in [0, 1], not {list(ys)}")
         top = ys.index(max(ys))
-        rises = all(a <= b for a, b in itertools.pairwise(ys[: top + 1]))
-        falls = all(a >= b for a, b in itertools.pairwise(ys[top:]))
-        fits = {
-            "rising": ys == tuple(sorted(ys)),
-            "falling": ys == tuple(sorted(ys, reverse=True)),
-            "peaked": rises and falls,
-        }
+        rises = ys == tuple(sorted(ys))
+        falls = ys == tuple(sorted(ys, reverse=True))
+        peaks = ys[:top] == tuple(sorted(ys[:top])) and ys[top:] == tuple(sorted(ys[top:], reverse=True))
+        fits = {"rising": rises, "falling": falls, "peaked": peaks and not rises and not falls}
         if not fits[self.shape]:
             raise ValueError(f"{self.measurement}: the points {list(self.points)} are not {self.shape}")
         return self
@@ -84,7 +82,7 @@ class Profile(_Frozen):
     terms. taxonomy: a path, or None for the shipped one.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[\w.-]+$")
     validated: str | None
     operators: tuple[str, ...] = Field(min_length=1)
     curves: dict[str, tuple[Term, ...]]
@@ -102,18 +100,27 @@ class Profile(_Frozen):
         taxonomy = load_taxonomy(self.taxonomy)
         for name in self.curves:
             if name not in taxonomy.names:
-                raise ConfigError(f"profile {self.name}: {_unknown(name, taxonomy.names)}")
+                raise ConfigError(f"profile {self.name}, curves: {close_to(name, taxonomy.names)}")
         for level in LEVELS:
-            valid = {getattr(sub, level) if level != "sub_dimension" else sub.name for sub in taxonomy.sub_dimensions}
+            valid, _ = taxonomy.fold_index(level)
             for name in getattr(self.weights, level):
                 if name not in valid:
-                    raise ConfigError(f"profile {self.name}, weights of level {level}: {_unknown(name, sorted(valid))}")
+                    raise ConfigError(f"profile {self.name}, weights of level {level}: {close_to(name, valid)}")
         return taxonomy
 
     @property
     def hash(self) -> str:
-        """Sha256 of all that the profile says."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Sha256 of all that decides a number, wherever the profile lies and whatever it says beside.
+
+        The taxonomy has a hash of its own; whether a profile is validated, why a curve runs as it does and how many
+        windows are handed over at once move no score.
+        """
+        beside = {"validated": True, "taxonomy": True, "batch_size": True}
+        said = self.model_dump(mode="json", exclude=beside)
+        for terms in said["curves"].values():
+            for term in terms:
+                del term["source"]
+        text = json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -140,7 +147,7 @@ def _read(path: Path) -> Profile:
     content = read_yaml(path)
     if isinstance(content, dict) and isinstance(content.get("curves"), str):
         content["curves"] = read_yaml(path.parent / content["curves"])
-    if isinstance(content, dict) and content.get("taxonomy"):
+    if isinstance(content, dict) and isinstance(content.get("taxonomy"), str):
         content["taxonomy"] = str(path.parent / content["taxonomy"])
     return build(Profile, content, str(path))
 
@@ -185,8 +192,8 @@ def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     return sorted(inside.model_fields)
 
 
-def _unknown(name: str, valid: Any) -> str:
-    close = difflib.get_close_matches(name, list(valid), n=3, cutoff=0.5)
-    return f"there is no {name!r}" + (
-        f"; did you mean {', '.join(close)}?" if close else f"; valid: {', '.join(valid)}"
-    )
+def close_to(name: str, valid: Iterable[str]) -> str:
+    """Say that there is no such name, and which there are: those that look alike, or else all."""
+    known = sorted(valid)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"there is no {name!r}; " + (f"did you mean {', '.join(close)}?" if close else f"valid: {', '.join(known)}")

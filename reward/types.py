@@ -87,7 +87,8 @@ class Clip:
         if self.layout is not None and self.layout not in LAYOUTS:
             raise ClipError(f"layout is {self.layout!r}; give one of {', '.join(LAYOUTS)}, or None")
         if self.expects is not None:
-            given = frozenset(self.expects) if not isinstance(self.expects, str) else frozenset({self.expects})
+            expects: Any = self.expects  # a plain "sound" means {"sound"}, not its letters
+            given = frozenset({expects}) if isinstance(expects, str) else frozenset(expects)
             if unknown := given - EXPECTATIONS:
                 raise ClipError(f"expects holds {sorted(unknown)}; it may hold {', '.join(sorted(EXPECTATIONS))}")
             object.__setattr__(self, "expects", given)
@@ -123,9 +124,11 @@ class Clip:
 class Sound:
     """A stretch of a clip's sound.
 
-    samples: float32 (lead + N,), mono, `sample_rate` Hz; the first `lead` of them belong to the stretch before (zeros at
-    the start of the clip), so that a spectrum at its edge needs no guess. original: float32 (channels, M) in [-1, 1] at
-    `original_rate` Hz, without lead. start: of the stretch itself, in seconds from the clip's first frame.
+    samples: float32 (lead + N,), mono, `sample_rate` Hz; the first `lead` of them belong to the stretch before (zeros
+    at the start of the clip), so that a spectrum at its edge needs no guess. original: float32 (channels, M) at
+    `original_rate` Hz, [-1, 1] but for small overshoots, without lead. start: of the stretch itself, in seconds from
+    the clip's first frame. Stretches follow one another without a gap; sound that starts late is padded with zeros,
+    sound that ends early ends (N = 0), sound that runs on is kept for 10 s after the last frame.
     """
 
     samples: Float32
@@ -167,8 +170,8 @@ class Window:
             raise ValueError(f"frames are {self.frames.dtype} {self.frames.shape}; expected uint8 (T, H, W, 3)")
         if self.times.shape != self.frames.shape[:1] or bool(np.any(np.diff(self.times) <= 0)):
             raise ValueError(f"times {self.times.shape} must rise, one for each of {len(self.frames)} frames")
-        if self.overlap not in (0, 1) or self.overlap > self.start_frame:
-            raise ValueError(f"overlap is {self.overlap} at frame {self.start_frame}; it is 0 or 1, and 0 at the start")
+        if self.overlap not in (0, 1):
+            raise ValueError(f"overlap is {self.overlap} at frame {self.start_frame}; it is 0 or 1")
 
 
 # --- what is measured ---
@@ -202,7 +205,7 @@ class Partial:
     """What an operator saw in one window: tracks with one row for each frame the window owns.
 
     times: float64 (N,). tracks: name -> array (N, ...); a pair of frames is filed under its later frame, and the
-    clip's first frame, which has no earlier one, holds NaN (or zeros where the dtype has no NaN). fps: frames per second.
+    clip's first frame, which has no earlier one, holds NaN (or zeros where the dtype has no NaN). fps: frames a second.
     """
 
     times: Float64

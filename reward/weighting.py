@@ -1,8 +1,8 @@
 """Many scores become few, and few become one scalar. Pure functions; weights come from the profile.
 
 Scores are averaged level by level, so that an aspect weighs what the profile says however many sub-dimensions it has.
-What the prompt does not call for (GATED) and what the profile cannot measure (UNAVAILABLE) is left out for all clips of a
-prompt alike; what FAILED leaves a hole that goes all the way up, so that nothing becomes better by being dropped.
+What the prompt does not call for (GATED) and what the profile cannot measure (UNAVAILABLE) is left out for all clips of
+a prompt alike; what FAILED leaves a hole that goes all the way up, so that nothing becomes better by being dropped.
 """
 
 from __future__ import annotations
@@ -33,21 +33,25 @@ def combine(
         values, std: (B, n), NaN where not scored. status: int (B, n). weights: (n,), 0 or more.
 
     Returns:
-        values, std, status, each (B,). FAILED where anything of weight FAILED; else SCORED where anything of weight is;
-        else UNAVAILABLE where anything is, or has no weight; else GATED. The uncertainties are added as they are: those of
-        one clip rise and fall together, and averaging them out would promise too much.
+        values, std, status, each (B,). What has no weight counts for nothing. FAILED where any of the rest FAILED; else
+        SCORED where any is; else GATED where all is; else, or where nothing has weight, UNAVAILABLE. Uncertainties are
+        averaged as if they rose and fell together, as those of one clip do: cancelling out would promise too much.
+
+    Raises:
+        ValueError: the shapes do not agree, or a weight is negative or NaN.
     """
     if values.shape != std.shape or values.shape != status.shape or weights.shape != values.shape[1:]:
         raise ValueError(f"shapes {values.shape}, {std.shape}, {status.shape} and weights {weights.shape} do not agree")
-    if bool(np.any(weights < 0)):
-        raise ValueError("a weight is negative; expected 0 or more")
-    scored = (status == Status.SCORED) & (weights > 0)
+    if not bool(np.all(weights >= 0)):
+        raise ValueError(f"the weights are {weights.tolist()}; expected 0 or more of each")
+    counts = weights > 0
+    scored = (status == Status.SCORED) & counts
     share = np.where(scored, weights, 0.0)
     total = share.sum(axis=1)
     share = share / np.where(total > 0, total, 1.0)[:, None]
-    failed = np.any((status == Status.FAILED) & (weights > 0), axis=1)
-    missing = np.any(status != Status.GATED, axis=1)
-    out = np.where(missing, Status.UNAVAILABLE, Status.GATED).astype(np.int8)
+    failed = np.any((status == Status.FAILED) & counts, axis=1)
+    gated = np.all((status == Status.GATED) | ~counts, axis=1) & counts.any()
+    out = np.where(gated, Status.GATED, Status.UNAVAILABLE).astype(np.int8)
     out[total > 0] = Status.SCORED
     out[failed] = Status.FAILED
     fine = out == Status.SCORED
@@ -77,7 +81,7 @@ def _step(
         share = np.array([own.get(batch.dimensions[index], 1.0) for index in members])
         columns.append(combine(batch.values[:, members], batch.std[:, members], batch.status[:, members], share))
         for clip, texts in enumerate(reasons):
-            texts.append(_reason(batch, clip, members, int(columns[-1][2][clip])))
+            texts.append(_reason(batch, clip, members, share > 0, int(columns[-1][2][clip])))
     values, std, status = (np.stack(parts, axis=1) for parts in zip(*columns, strict=True))
     return replace(
         batch,
@@ -90,17 +94,15 @@ def _step(
     )
 
 
-def _reason(batch: RewardBatch, clip: int, members: Sequence[int], status: int) -> str:
-    """Of a folded value: its parts, worst first; of a missing one: why the parts are missing."""
+def _reason(batch: RewardBatch, clip: int, members: Sequence[int], counts: NDArray[np.bool_], status: int) -> str:
+    """Of a folded value: its parts, worst first; of a missing one: why the parts that count are missing."""
+    causes = [
+        index for index, weighs in zip(members, counts, strict=True) if weighs and batch.status[clip, index] == status
+    ]
     if status == Status.SCORED:
-        parts = sorted(
-            (float(batch.values[clip, index]), batch.dimensions[index]) for index in members if batch.mask[clip, index]
-        )
+        parts = sorted((float(batch.values[clip, index]), batch.dimensions[index]) for index in causes)
         return "; ".join(f"{name} {value:.2f}" for value, name in parts)
-    causes = [index for index in members if batch.status[clip, index] == status]
-    return (
-        "; ".join(dict.fromkeys(batch.reasons[clip][index] for index in causes)) or "what is scored here has no weight"
-    )
+    return "; ".join(dict.fromkeys(batch.reasons[clip][index] for index in causes)) or "what is left here has no weight"
 
 
 def fold(
@@ -109,7 +111,11 @@ def fold(
     """The batch folded up to `level`, one level at a time.
 
     Args:
-        batch: at a level below. level: "dimension", "aspect" or "stage". weights: level -> name -> weight; 1 if not named.
+        batch: at that level or below. level: "dimension", "aspect" or "stage".
+        weights: level -> name -> weight; 1 if not named.
+
+    Raises:
+        ValueError: the batch lies above `level` already.
     """
     order = RewardBatch.LEVELS
     if order.index(level) < order.index(batch.level):
@@ -122,9 +128,7 @@ def fold(
 def scalar(
     batch: RewardBatch, *, taxonomy: Taxonomy, weights: Mapping[str, Mapping[str, float]]
 ) -> NDArray[np.float32]:
-    """One number a clip: the weighted mean of its stages; NaN where something of weight FAILED or nothing was scored."""
-    if not batch.errors:
-        return np.zeros(0, np.float32)
+    """One number a clip, the mean of its stages: float32 (B,); NaN where anything of weight FAILED or none scored."""
     stages = fold(batch, "stage", taxonomy=taxonomy, weights=weights)
     share = np.array([weights.get("stage", {}).get(name, 1.0) for name in stages.dimensions])
     return combine(stages.values, stages.std, stages.status, share)[0].astype(np.float32)

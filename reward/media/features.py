@@ -7,7 +7,7 @@ answers. Rows run over all frames of the window, the overlap frame included.
     grey    uint8 (T, h, w)        luma of `small`
     thumbs  uint8 (T, 18, 32, 3)   RGB; what the shot detector sees
     flow    float32 (T, h, w, 2)   optical flow in pixels of `grey` from each frame back to the one before; row 0 is 0
-    keys    int (K,)               rows of the frames sampled for costly measures: about 8 a second, by absolute index
+    keys    int (K,)               rows of the frames sampled for costly measures: about 6 a second, by absolute index
     luma    {row: uint8 (H, W)}    full-size luma of those frames, short side at most 720
     noise   {row: float}           standard deviation of the noise of `luma`, in levels
     faces   {row: int (F, 4)}      boxes x, y, w, h in pixels of `grey`, at most 2 frames a second
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SMALL_PIXELS = 416 * 240
 THUMB = (32, 18)  # width, height
-KEY_RATE = 8.0  # frames a second
+KEY_RATE = 6.0  # frames a second
 FACE_RATE = 2.0
 LUMA_SIDE = 720
 HOP, FFT = 160, 512  # 10 ms and 32 ms at 16 kHz
@@ -87,17 +87,22 @@ def _flow(f: Features) -> NDArray[np.float32]:
     cv2.setNumThreads(1)
     grey = f["grey"]
     flow = np.zeros((*grey.shape, 2), np.float32)
-    if min(grey.shape[1:]) < 16:  # less than two patches: nothing to track
-        return flow
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    # DIS chooses its pyramid by the longer side and crashes where the shorter one then vanishes
+    short = max(64, -(-max(grey.shape[1:]) // 16))
+    below, right = (max(0, short - side) for side in grey.shape[1:])
+    if below or right:
+        grey = np.pad(grey, ((0, 0), (0, below), (0, right)), mode="edge")
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    height, width = flow.shape[1:3]
     for row in range(1, len(grey)):
-        dis.calc(grey[row], grey[row - 1], flow[row])
+        found = dis.calc(grey[row], grey[row - 1], np.zeros((*grey.shape[1:], 2), np.float32))
+        flow[row] = found[:height, :width]
     return flow
 
 
 def _keys(f: Features) -> NDArray[np.int64]:
     rows = np.arange(f.overlap, len(f.frames))
-    return rows[(rows + f.start_frame) % stride(f.fps, KEY_RATE) == 0]
+    return np.asarray(rows[(rows + f.start_frame) % stride(f.fps, KEY_RATE) == 0], np.int64)
 
 
 def _luma(f: Features) -> dict[int, NDArray[np.uint8]]:
@@ -119,7 +124,7 @@ def _faces(f: Features) -> dict[int, NDArray[np.int64]]:
     from skimage.data import lbp_frontal_face_cascade_filename
     from skimage.feature import Cascade
 
-    finder = Cascade(lbp_frontal_face_cascade_filename())
+    finder = Cascade(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]  # scikit-image has no types
     rows = np.arange(f.overlap, len(f.frames))
     rows = rows[(rows + f.start_frame) % stride(f.fps, FACE_RATE) == 0]
     side = min(f["grey"].shape[1:])
@@ -149,7 +154,7 @@ def _onsets(f: Features) -> NDArray[np.float32]:
     ends = np.concatenate([hops[:1] - 1, hops]) * HOP - first + lead
     pieces = samples[ends[:, None] + np.arange(-FFT, 0)[None]] * np.hanning(FFT).astype(np.float32)
     spectra = np.log1p(100.0 * np.abs(np.fft.rfft(pieces, axis=1)))
-    return np.maximum(np.diff(spectra, axis=0), 0).mean(axis=1).astype(np.float32)
+    return np.asarray(np.maximum(np.diff(spectra, axis=0), 0).mean(axis=1), np.float32)
 
 
 FEATURES: dict[str, Callable[[Features], Any]] = {

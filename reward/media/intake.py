@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from cinereward.errors import ClipError
+from cinereward.media.pictures import checked_fps
 from cinereward.types import Clip
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ def find_layout(shape: Sequence[int], layout: str | None) -> str:
     if len(shape) == 5:
         raise ClipError(f"video has shape {tuple(shape)}: five axes; give one Clip for each video of the batch")
     if len(shape) != 4:
-        raise ClipError(f"video has shape {tuple(shape)}; expected (T, C, H, W) or (T, H, W, C)")
+        raise ClipError(f"video has shape {tuple(shape)}; expected four axes: (T, C, H, W) or (T, H, W, C)")
     if layout is not None:
-        if shape[layout.index("C")] not in CHANNELS:
+        channels = shape[layout.index("C")]
+        if channels not in CHANNELS:
             raise ClipError(
-                f"video has shape {tuple(shape)}: {shape[layout.index('C')]} channels in layout {layout}; expected 1, 3 or 4"
+                f"video has shape {tuple(shape)}: {channels} channels in layout {layout}; expected 1, 3 or 4"
             )
         return layout
     first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
@@ -44,7 +46,7 @@ def find_layout(shape: Sequence[int], layout: str | None) -> str:
         raise ClipError(f"video has shape {tuple(shape)}, which is TCHW as well as THWC; say which with layout=")
     if not first and not last:
         hint = '; it looks like layout="CTHW"' if shape[0] in CHANNELS else ""
-        raise ClipError(f"video has shape {tuple(shape)} with no axis of 1, 3 or 4 channels at 1 or 3{hint}")
+        raise ClipError(f"video has shape {tuple(shape)} ; expected 1, 3 or 4 channels at axis 1 or 3{hint}")
     return "TCHW" if first else "THWC"
 
 
@@ -54,9 +56,7 @@ class ArrayFrames:
     def __init__(self, clip: Clip) -> None:
         if clip.fps is None:
             raise ClipError("tensors, arrays and images carry no frame rate; give Clip(..., fps=...)")
-        if not 0.1 <= float(clip.fps) <= 1000:
-            raise ClipError(f"fps is {clip.fps}; expected 0.1 to 1000 frames per second")
-        self.fps = float(clip.fps)
+        self.fps = checked_fps(clip.fps)
         self._video = clip.video
         if is_array(clip.video):
             self._layout = find_layout(clip.video.shape, clip.layout)
@@ -78,7 +78,12 @@ class ArrayFrames:
             yield frames, np.arange(start, stop) / self.fps
 
     def _images(self, start: int, stop: int) -> NDArray[np.uint8]:
-        return np.stack([np.asarray(image.convert("RGB")) for image in self._video[start:stop]])
+        try:
+            return np.stack([np.asarray(image.convert("RGB")) for image in self._video[start:stop]])
+        except (OSError, ValueError) as error:  # PIL reads a file when its pixels are first asked for
+            raise ClipError(
+                f"an image near frame {start} cannot be read ({str(error)[:160]}); save it again"
+            ) from error
 
     def _slice(self, start: int, stop: int) -> NDArray[np.uint8]:
         key = tuple(slice(start, stop) if axis == "T" else slice(None) for axis in self._layout)
@@ -97,7 +102,7 @@ class ArrayFrames:
 def _bytes(frame: NDArray[Any], start: int) -> NDArray[np.uint8]:
     """A frame (H, W, C) as uint8; float [0, 1] is rounded to the nearest of 256 levels."""
     if frame.dtype == np.uint8:
-        return frame
+        return np.asarray(frame, np.uint8)
     if frame.dtype == np.bool_ or not np.issubdtype(frame.dtype, np.floating):
         raise ClipError(f"video holds {frame.dtype}; expected uint8 in 0 to 255 or float in [0, 1]")
     planes = [np.ascontiguousarray(frame[..., c], np.float32) for c in range(frame.shape[-1])]
@@ -106,8 +111,10 @@ def _bytes(frame: NDArray[Any], start: int) -> NDArray[np.uint8]:
         low, high = float(plane.min()), float(plane.max())
         if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):
             what = "NaN or infinite values" if not np.isfinite(plane).all() else f"values from {low:.3g} to {high:.3g}"
-            raise ClipError(f"video holds {what} near frame {start}; floats must lie in [0, 1] (uint8: 0 to 255)")
-    return cv2.merge([cv2.convertScaleAbs(np.maximum(plane, 0), alpha=255.0) for plane in planes]).reshape(frame.shape)
+            hint = ": (x + 1) / 2 brings [-1, 1] there" if -1.1 < low < -RANGE_SLACK and high < 1.1 else ""
+            raise ClipError(f"video holds {what} near frame {start}; floats must lie in [0, 1]{hint}")
+    levels = [cv2.convertScaleAbs(plane, alpha=255.0) for plane in planes]
+    return np.asarray(cv2.merge(levels), np.uint8).reshape(frame.shape)
 
 
 def _rgb(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

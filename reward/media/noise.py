@@ -19,14 +19,14 @@ def noise_level(plane: NDArray[Any]) -> float:
     """Standard deviation of the noise, in the plane's own levels.
 
     Blocks are chosen by how flat they are when smoothed, and measured by their second differences, so that the choice
-    does not favour blocks that happen to be quiet. Blocks at either end of an 8-bit scale are left out: noise is cut there.
+    does not favour blocks that happen to be quiet. Blocks at either end of the scale are left out: noise is cut there.
     Source: "Fast noise variance estimation", Immerkaer, CVIU 64, 1996.
 
     Args:
         plane: uint8 (H, W).
     """
     size = (max(1, plane.shape[1] // BLOCK), max(1, plane.shape[0] // BLOCK))
-    rough = cv2.convertScaleAbs(cv2.sepFilter2D(plane, cv2.CV_16S, SECOND, SECOND))
+    rough = np.abs(cv2.sepFilter2D(plane, cv2.CV_16S, SECOND, SECOND))
     soft = cv2.blur(plane, (5, 5))
     edges = cv2.convertScaleAbs(cv2.Sobel(soft, cv2.CV_16S, 1, 1))
     rough, edges, mean = (

@@ -42,7 +42,7 @@ class Reader:
             raise ClipError(
                 f"frames of {self.size[1]} x {self.size[0]} pixels; at least {LEAST_SIDE} x {LEAST_SIDE} are needed"
             )
-        self._sound = self._open_sound() if sound else None
+        self._listens = sound
 
     def _open_sound(self) -> SoundTrack | None:
         if self.clip.audio is not None:
@@ -52,11 +52,16 @@ class Reader:
         return None
 
     def windows(self, length: int) -> Iterator[Window]:
-        """Yield the clip in windows of `length` frames; all but the first begin with the last frame of the one before.
+        """Yield the clip in windows that own `length` frames each, the last one perhaps fewer.
+
+        All but the first begin with one frame more, the last of the window before.
 
         Raises:
             ClipError: the pictures or the sound cannot be decoded to their end.
         """
+        if length < 1:
+            raise ValueError(f"length is {length}; a window owns at least one frame")
+        track = self._open_sound() if self._listens else None
         last: NDArray[np.uint8] | None = None
         last_time = 0.0
         seen = 0
@@ -67,13 +72,19 @@ class Reader:
                 times = np.concatenate([[last_time], times])
             seen += len(frames) - overlap
             last, last_time = frames[-1].copy(), float(times[-1])
-            yield self._window(frames, times, seen, overlap)
+            yield self._window(frames, times, seen, overlap, track)
 
-    def _window(self, frames: NDArray[np.uint8], times: NDArray[np.float64], seen: int, overlap: int) -> Window:
-        ends = seen >= self.count
+    def _window(
+        self,
+        frames: NDArray[np.uint8],
+        times: NDArray[np.float64],
+        seen: int,
+        overlap: int,
+        track: SoundTrack | None,
+    ) -> Window:
         sound = None
-        if self._sound is not None:
-            sound = self._sound.until(float(times[overlap]), float(times[-1]) + 1 / self.fps, last=ends)
+        if track is not None:
+            sound = track.until(float(times[-1]) + 1 / self.fps, last=seen >= self.count)
         frames.flags.writeable = False
         start = seen - len(frames)
         clip: Any = self.clip

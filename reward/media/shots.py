@@ -1,12 +1,14 @@
 """Where one shot ends and the next begins.
 
-A cut is where the picture's structure changes from one frame to the next, nearly everywhere (not where one thing moved),
-far more than it does around that moment (a fast pan changes all the time), and does not come back (a flash does). Structure is compared by correlation, so that
-a flicker of level or a fade is no cut. Hard cuts only: a dissolve is one shot here, and one flash is no cut.
+A cut is where the picture's structure changes from one frame to the next, nearly everywhere (not where one thing
+moved), far more than it does around that moment (a fast pan changes all the time), and does not come back (a flash
+does). Structure is compared by correlation, so that a flicker of level or a fade is no cut. Hard cuts only: a dissolve
+is one shot here, and one flash is no cut.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,9 @@ AREA = 0.55  # least part of the picture that changes
 LEVELS = 2.5  # least mean difference, of 255: below, correlation is that of noise
 AROUND = 0.35  # seconds on either side that count as "around it"
 SHORTEST = 0.15  # seconds; of two cuts nearer than this the weaker is dropped
+BLOCK = 512  # pairs compared at a time, so that a film of hours needs no more memory than one of seconds
+KICK = 3  # thumbnail pixels, a tenth of the width, by which a kick may shift the picture
+SHIFTED = 0.25  # a kick: after the best shift this much of the change is left, or less
 RETURN = 0.5  # a flash: the picture some frames later is this much nearer to the one before
 
 
@@ -66,7 +71,8 @@ def find_cuts(thumbs: NDArray[np.uint8], fps: float) -> NDArray[np.int64]:
     count = len(thumbs)
     if count < 3:
         return np.zeros(0, np.int64)
-    change = np.concatenate([[0.0], change_of_structure(thumbs[1:], thumbs[:-1])])
+    pairs = [slice(at, at + BLOCK) for at in range(0, count - 1, BLOCK)]
+    change = np.concatenate([[0.0], *(change_of_structure(thumbs[1:][pair], thumbs[:-1][pair]) for pair in pairs)])
     reach = max(2, round(AROUND * fps))
     cuts: dict[int, float] = {}
     for t in np.flatnonzero(change >= CHANGE):
@@ -75,7 +81,9 @@ def find_cuts(thumbs: NDArray[np.uint8], fps: float) -> NDArray[np.int64]:
         alone = change[t] >= CONTRAST * max(around)
         beside_action = change[t] >= COMPLETE and change[t] >= CONTRAST * min(around)
         everywhere = _changed_area(thumbs[t - 1], thumbs[t]) >= AREA
-        if (alone or beside_action) and everywhere and not _flash(thumbs, change, int(t), fps):
+        if not (alone or beside_action) or not everywhere:
+            continue
+        if not _flash(thumbs, change, int(t), fps) and not _kicked(thumbs[t - 1], thumbs[t], float(change[t])):
             cuts[int(t)] = float(change[t]) / (min(around) + 0.05)
     return np.array(_spaced(cuts, max(2, round(SHORTEST * fps))), np.int64)
 
@@ -86,6 +94,16 @@ def _changed_area(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
     return float(np.mean(difference > max(6.0, 0.15 * float(before.std()))))
 
 
+def _kicked(before: NDArray[np.uint8], after: NDArray[np.uint8], change: float) -> bool:
+    """Whether a small shift explains the change: a kick of the camera, not a cut."""
+    height, width = before.shape[:2]
+    core = after[KICK : height - KICK, KICK : width - KICK]
+    rows, columns = core.shape[:2]
+    shifts = [(y, x) for y in range(2 * KICK + 1) for x in range(2 * KICK + 1)]
+    moved = np.stack([before[y : y + rows, x : x + columns] for y, x in shifts])
+    return bool(change_of_structure(moved, np.broadcast_to(core, moved.shape)).min() < SHIFTED * change)
+
+
 def _flash(thumbs: NDArray[np.uint8], change: NDArray[np.float64], t: int, fps: float) -> bool:
     """Whether the picture soon is again what it was before frame t, or frame t ends such a flash."""
     reach = max(1, round(0.1 * fps))
@@ -94,7 +112,7 @@ def _flash(thumbs: NDArray[np.uint8], change: NDArray[np.float64], t: int, fps: 
     back = change_of_structure(later, np.broadcast_to(thumbs[t - 1], later.shape)) if len(later) else np.zeros(0)
     gone = change_of_structure(earlier, np.broadcast_to(thumbs[t], earlier.shape)) if len(earlier) else np.zeros(0)
     nearest = min((float(side.min()) for side in (back, gone) if len(side)), default=np.inf)
-    return nearest < RETURN * change[t]
+    return bool(nearest < RETURN * change[t])
 
 
 def _spaced(cuts: dict[int, float], least: int) -> list[int]:
@@ -117,6 +135,5 @@ def find_shots(times: NDArray[np.float64], thumbs: NDArray[np.uint8], fps: float
     edges = [0, *find_cuts(thumbs, fps).tolist(), len(times)]
     stamps = np.append(times, times[-1] + 1 / fps)
     return tuple(
-        Shot(first=a, last=b, start=float(stamps[a]), end=float(stamps[b]))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        Shot(first=a, last=b, start=float(stamps[a]), end=float(stamps[b])) for a, b in itertools.pairwise(edges)
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GRID = 8  # pixels of the small picture between flow vectors
 ROUNDS = 6  # of reweighting; a vector off by a pixel or more loses its say
-TREMOR = 0.12  # seconds: movement faster than this scale is shake, slower is meant
+TREMOR = 0.17  # seconds: movement faster than this scale is shake, slower is meant
 PATH = ("x", "y", "zoom", "roll")  # share of width, share of width, log scale, radians; from frame to frame
 
 
@@ -42,7 +42,7 @@ class Camera:
                 unit="% of width",
                 low=0,
                 high=100,
-                meaning="largest sudden change of the smooth course's step",
+                meaning="largest change of the path's step from one frame to the next, beyond ease and tremor",
             ),
             MeasurementSpec(
                 name="motion",
@@ -157,6 +157,19 @@ def fit_similarity(flow: Float64, weight: Float64, width: int) -> tuple[Float64,
     return path, fit
 
 
+def jolt(steps: Float64, eased: Float64, fps: float) -> Float64:
+    """How much more sharply each step of the path changes than it was eased into, and than it does all the time.
+
+    Args:
+        steps, eased: float64 (N, 4), the raw step and the change of the smooth one. fps: frames per second.
+    """
+    change = np.sqrt((np.diff(steps, axis=0, prepend=steps[:1]) ** 2).sum(axis=1))
+    beyond = np.maximum(change - np.sqrt((eased**2).sum(axis=1)), 0)
+    reach = max(2, round(0.5 * fps))
+    usual = np.array([np.median(beyond[max(0, t - reach) : t + reach + 1]) for t in range(len(beyond))])
+    return np.asarray(np.maximum(beyond - 1.5 * usual, 0), np.float64)
+
+
 def steadiness(tracks: Tracks) -> tuple[Float64, Float64, Float64]:
     """For every frame: how far the path trembles and how sharply it jolts (% of width), and its speed (widths / s).
 
@@ -177,7 +190,6 @@ def steadiness(tracks: Tracks) -> tuple[Float64, Float64, Float64]:
         calm = smooth(course, sigma)
         tremor[shot.first : shot.last] = np.sqrt(((course - calm) ** 2).sum(axis=1)) * 100
         pace = np.gradient(calm, axis=0)
-        turn = np.abs(np.diff(pace, axis=0, prepend=pace[:1])).max(axis=1)
-        jolts[shot.first : shot.last] = turn * 100
+        jolts[shot.first : shot.last] = jolt(steps, np.diff(pace, axis=0, prepend=pace[:1]), tracks.fps) * 100
         speed[shot.first : shot.last] = np.sqrt((pace**2).sum(axis=1)) * tracks.fps
     return tremor, jolts, speed

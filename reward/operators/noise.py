@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from cinereward.media.features import KEY_RATE, stride
 from cinereward.media.noise import noise_level
 from cinereward.operators.tracks import join, measurements, owned
 from cinereward.types import Evidence, MeasurementSpec, OperatorSpec, Partial, Window
@@ -64,6 +65,8 @@ class Noise:
         tracks: dict[str, Any] = {name: np.full(count, np.nan) for name in names}
         for row in window.features["keys"].tolist():
             at = row - overlap
+            if (row + window.start_frame) // stride(window.fps, KEY_RATE) % 2:
+                continue  # these marks come and go slowly: every second sample will do
             luma = native_luma(window, row)
             tracks["grain"][at] = window.features["noise"][row]
             tracks["colour_noise"][at] = colour_noise(window.frames[row])
@@ -136,9 +139,10 @@ def banding(luma: NDArray[np.uint8]) -> float:
         flat = cv2.inRange(step, 0, 0)
         run = cv2.erode(flat, np.ones((1, FLAT_RUN), np.uint8), anchor=(FLAT_RUN - 1, 0))  # ends here
         ahead = cv2.erode(flat, np.ones((1, FLAT_RUN), np.uint8), anchor=(0, 0))  # begins here
-        small = cv2.inRange(step[:, 1:-1], 2, 10)
+        small = cv2.inRange(step[:, 1:-1], 2, 16)
         contour = cv2.bitwise_and(small, cv2.min(run[:, :-2], ahead[:, 2:]))
-        contours += cv2.countNonZero(contour) * FLAT_RUN * 2
+        # a step of 4 levels counts as its own area, a higher one as more: fewer, higher steps are no better
+        contours += float(cv2.mean(step[:, 1:-1], mask=contour)[0]) / 4 * cv2.countNonZero(contour) * FLAT_RUN * 2
         even = cv2.blur(cv2.inRange(step, 0, 2), (9, 9))  # 255 where all the neighbourhood is smooth
         smooth += cv2.countNonZero(cv2.inRange(even, 230, 255))
     return min(1.0, contours / smooth) if smooth > 0.01 * luma.size else 0.0

@@ -1,7 +1,7 @@
 """Sharpness: how blurred the sharpest parts and the subject are, in pixels, and whether focus jumps.
 
 Blur is measured by re-blurring: an edge of blur s has its gradient energy lowered by a further Gaussian, the less so
-the more blurred it was. With Gaussians of 1 and 2 pixels the ratio of energies is (s^2 + 4) / (s^2 + 1) for any contrast.
+the more blurred it was. With Gaussians of 1 and 2 pixels the energies stand as s^2 + 4 to s^2 + 1, for any contrast.
 Source: after "Defocus map estimation from a single image", Zhuo & Sim, Pattern Recognition 44, 2011.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BLOCK = 24  # pixels of the full-size luma
 WORST = 8.0  # pixels of blur at which nothing is resolved; a picture without any edge has it too
 FINE, COARSE = 1.0, 2.0  # pixels
-FAINT = 1.0  # least gradient energy (levels / pixel)^2 of a block that is looked at
+FAINT = 0.25  # least gradient energy (levels / pixel)^2 beyond noise of a block that is looked at
 SETTLE = 0.25  # seconds on both sides of a jump over which focus must stay changed
 
 
@@ -86,23 +86,22 @@ class Sharpness:
                 {
                     "blur": np.median(tracks["blur"][seen]),
                     "subject_blur": np.median(tracks["subject_blur"][seen]),
-                    "jump": jumps.max(initial=0.0),
+                    "jump": jumps[1].max(initial=0.0),
                     "wavering": wavering,
                 },
                 {
                     "blur_track": (times, tracks["blur"][seen]),
                     "subject_blur_track": (times, tracks["subject_blur"][seen]),
-                    "jump_track": (times, jumps),
+                    "jump_track": jumps,
                 },
             ),
         )
 
 
 def _gradient_energy(luma: NDArray[np.uint8], sigma: float) -> NDArray[np.float32]:
-    """Squared gradient of the smoothed picture in (levels / pixel) ** 2."""
-    dx, dy = cv2.spatialGradient(cv2.GaussianBlur(luma, (0, 0), sigma))
-    across, down = (cv2.multiply(part, part, scale=1 / 64, dtype=cv2.CV_32F) for part in (dx, dy))
-    return np.asarray(cv2.add(across, down), np.float32)
+    """Squared gradient of the smoothed picture in (levels / pixel) ** 2, at every second pixel."""
+    dx, dy = (part[::2, ::2].astype(np.float32) for part in cv2.spatialGradient(cv2.GaussianBlur(luma, (0, 0), sigma)))
+    return np.asarray((dx * dx + dy * dy) / 64, np.float32)
 
 
 def _noise_gain(sigma: float) -> float:
@@ -128,13 +127,19 @@ def block_blur(luma: NDArray[np.uint8], noise: float) -> tuple[Float64, Float64]
         blur float64 (h, w) in [0, WORST]; weight float64 (h, w), 0 where a block has no edge.
     """
     size = (max(1, luma.shape[1] // BLOCK), max(1, luma.shape[0] // BLOCK))
+    low, high = int(luma.min()), int(luma.max())
+    gain = 255 // max(high - low, 8)
+    if gain > 1:  # a veiled or dim picture is not a blurred one: it is stretched, and its rounding with it
+        luma = cv2.convertScaleAbs(luma, alpha=gain, beta=-low * gain)
+        noise = gain * float(np.hypot(noise, 0.289))
     fine, coarse = (
         cv2.resize(_gradient_energy(luma, sigma), size, interpolation=cv2.INTER_AREA).astype(np.float64)
         - NOISE_GAIN[sigma] * noise**2
         - ROUNDING
         for sigma in (FINE, COARSE)
     )
-    weight = np.where(coarse > FAINT, np.sqrt(np.maximum(coarse, 0)), 0.0)
+    faint = FAINT + 2 * NOISE_GAIN[COARSE] * noise**2
+    weight = np.where(coarse > faint, np.sqrt(np.maximum(coarse, 0)), 0.0)
     ratio = np.clip(fine / np.maximum(coarse, 1e-9), 1.0001, COARSE**2)
     blur = np.sqrt(np.clip((COARSE**2 - ratio) / (ratio - 1), 0, WORST**2))
     return blur, weight
@@ -167,14 +172,15 @@ def _weighted_quantile(values: Float64, weights: Float64, share: float) -> float
     return float(flat[order][np.searchsorted(cumulative, share * cumulative[-1])])
 
 
-def focus_jumps(tracks: Tracks) -> tuple[Float64, float]:
-    """Sudden changes of blur that last, at each sampled frame, in octaves; and the usual change between samples.
+def focus_jumps(tracks: Tracks) -> tuple[tuple[Float64, Float64], float]:
+    """Sudden changes of blur that last, as (times, octaves) of the samples; and the usual change between samples.
 
     A rack of focus takes its time and a passing blur comes back; a jump is a step: the blur differs between the quarter
     seconds before and after, and most of the difference lies in one sample. Fast camera movement blurs by itself and
     is given its due.
     """
-    index = np.flatnonzero(~np.isnan(tracks["blur"]))
+    # a frame without any edge, black or faded out, has no say in where focus lies
+    index = np.flatnonzero(~np.isnan(tracks["blur"]) & (np.nan_to_num(tracks["blur"]) < WORST))
     octaves = np.log2(np.maximum(tracks["blur"][index], 0.5))
     motion = tracks["motion"][index]
     jumps = np.zeros(len(index))
@@ -187,8 +193,10 @@ def focus_jumps(tracks: Tracks) -> tuple[Float64, float]:
             before = octaves[max(inside[0], i - reach) : i]
             after = octaves[i : min(inside[-1], i + reach - 1) + 1]
             lasting = abs(float(np.median(after)) - float(np.median(before)))
-            sudden = abs(octaves[i] - octaves[i - 1])
+            step = abs(octaves[i] - octaves[i - 1])
+            beside = [abs(octaves[j] - octaves[j - 1]) for j in (i - 1, i + 1) if inside[0] < j <= inside[-1]]
+            sudden = max(0.0, step - max(beside, default=0.0))  # a pull of focus has steps beside it, a jump has none
             excuse = 1 / (1 + 4 * max(motion[i], motion[i - 1]) ** 2)  # widths / s
             jumps[i] = min(lasting, sudden) * excuse
-            steps.append(sudden * excuse)
-    return jumps, float(np.mean(steps)) if steps else 0.0
+            steps.append(step * excuse)
+    return (tracks.times[index], jumps), float(np.mean(steps)) if steps else 0.0

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     Float64 = NDArray[np.float64]
 
 CELLS = (24, 14)  # blocks across and down
+FINER = 4  # patches to a block, each way, when a block is looked up where it came from
 CONTRAST_FLOOR = 6.0  # levels; a block of less contrast is not looked into more closely
 STILL = 0.001  # share of pixels that change by more than 2 levels, up to which two frames are one
+HOLD = 0.25  # seconds of stillness that make a frozen picture; fewer are repeats
+CREEP = 0.4  # levels, mean over the picture: a slow move adds up to more in that time
 FAINT_STEP = 5e-4  # widths; movement from frame to frame that flow can tell from none
 DETAIL_FLOOR = 0.5  # levels; detail fainter than this neither comes nor goes
 AROUND = 0.5  # seconds on either side that a repeated frame, a gap or a collapse is compared with
@@ -86,11 +89,10 @@ class Temporal:
         detail = np.zeros((count, CELLS[1], CELLS[0]), np.float32)
         changed = np.zeros(count)
         step = np.zeros(count)
-        fine = [cv2.absdiff(sharp, soft) for sharp, soft in zip(features["grey"], grey, strict=True)]
+        fine = [_patches(cv2.absdiff(sharp, soft)) for sharp, soft in zip(features["grey"], grey, strict=True)]
         contrast = [_contrast(frame) for frame in grey]
         for row in range(1, count):
-            difference = cv2.absdiff(features["grey"][row], features["grey"][row - 1])
-            changed[row] = cv2.countNonZero(cv2.inRange(difference, 3, 255)) / difference.size
+            changed[row] = _changed(cv2.absdiff(grey[row], grey[row - 1]))
             step[row] = float(np.mean(np.hypot(flow[row, ::6, ::6, 0], flow[row, ::6, ::6, 1]))) / width
             explained = cv2.remap(
                 grey[row - 1],
@@ -99,11 +101,10 @@ class Temporal:
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
-            left = _cells(cv2.absdiff(grey[row], explained))
+            left = _cells(cv2.absdiff(grey[row], explained).astype(np.float32))
             residual[row] = np.maximum(left - _quietest(left), 0) / np.maximum(contrast[row], contrast[row - 1])
-            detail[row] = np.log2(
-                (_cells(fine[row]) + DETAIL_FLOOR) / (_moved(fine[row - 1], flow[row]) + DETAIL_FLOOR)
-            )
+            found, expected = _above_noise(_cells(fine[row])), _above_noise(_moved(fine[row - 1], flow[row]))
+            detail[row] = np.log2(found / expected)
         first = window.overlap
         return Partial(
             times=owned(window.times, first),
@@ -112,8 +113,8 @@ class Temporal:
                 "residual": residual[first:],
                 "detail": detail[first:],
                 "changed": changed[first:],
-                "step": step[first:],
                 "thumbs": owned(features["thumbs"], first),
+                "step": step[first:],
             },
         )
 
@@ -153,11 +154,25 @@ class Temporal:
         )
 
 
-def _cells(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Block means, float32 (14, 24)."""
-    size = (min(CELLS[0], plane.shape[1]), min(CELLS[1], plane.shape[0]))
-    means = cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return np.asarray(means if size == CELLS else cv2.resize(means, CELLS, interpolation=cv2.INTER_NEAREST), np.float32)
+def _patches(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Means of patches, FINER of them to a block each way, float32."""
+    size = tuple(FINER * cells for cells in CELLS)
+    if plane.shape[1] < size[0] or plane.shape[0] < size[1]:
+        return np.asarray(cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_NEAREST))
+    return np.asarray(cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _cells(patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Block means, float32 (14, 24), of patches."""
+    return np.asarray(cv2.resize(patches, CELLS, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _changed(difference: NDArray[np.uint8]) -> float:
+    """The share of pixels that differ by more than 2 levels and more than the grain of the picture explains."""
+    grain = float(np.median(difference[::4, ::4]))
+    if grain > 1.5:  # half of the picture changes by more than grain: light or camera does that
+        grain = 0.0
+    return cv2.countNonZero(cv2.inRange(difference, int(3 + 6 * grain), 255)) / difference.size
 
 
 def _quietest(cells: NDArray[np.float32]) -> float:
@@ -166,35 +181,34 @@ def _quietest(cells: NDArray[np.float32]) -> float:
 
 
 def _above_noise(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Detail of each block beyond noise, and DETAIL_FLOOR more."""
-    return np.asarray(np.maximum(cells - _quietest(cells), 0) + DETAIL_FLOOR, np.float32)
+    """Detail of each block beyond noise, and DETAIL_FLOOR more.
+
+    Half of the noise is taken off: with none, grain would hide changes of detail; with all of it, grain would be one.
+    """
+    return np.asarray(np.maximum(cells - 0.5 * _quietest(cells), 0) + DETAIL_FLOOR, np.float32)
 
 
-def _moved(plane: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Block means of a plane as if it had moved along the flow: each block is looked up where it came from."""
-    height, width = plane.shape
-    down, across = max(1, height // CELLS[1]), max(1, width // CELLS[0])
-    means = cv2.blur(plane.astype(np.float32), (across, down))
-    x = (np.arange(CELLS[0], dtype=np.float32) + 0.5) * (width / CELLS[0]) - 0.5
-    y = (np.arange(CELLS[1], dtype=np.float32) + 0.5) * (height / CELLS[1]) - 0.5
-    own = cv2.resize(flow, CELLS, interpolation=cv2.INTER_AREA)
-    return np.asarray(
-        cv2.remap(
-            means, x[None] + own[..., 0], y[:, None] + own[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-    )
+def _moved(patches: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Block means of patches as if they had moved along the flow: each block is looked up where it came from."""
+    height, width = patches.shape
+    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    own = cv2.resize(np.ascontiguousarray(flow[::4, ::4]), CELLS, interpolation=cv2.INTER_AREA) * scale
+    middle = (FINER - 1) / 2
+    x = np.arange(CELLS[0], dtype=np.float32) * FINER + middle
+    y = np.arange(CELLS[1], dtype=np.float32) * FINER + middle
+    # the mean of FINER x FINER patches around each point: the kernel's own middle lies half a patch lower
+    means = cv2.blur(patches, (FINER, FINER), anchor=(FINER // 2, FINER // 2))
+    half = FINER // 2 - middle
+    at_x, at_y = x[None] + own[..., 0] + half, y[:, None] + own[..., 1] + half
+    return np.asarray(cv2.remap(means, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _contrast(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Standard deviation in and around each block, and CONTRAST_FLOOR more."""
-    levels = grey.astype(np.float32)
-    size = (min(CELLS[0], grey.shape[1]), min(CELLS[1], grey.shape[0]))
-    mean = cv2.resize(levels, size, interpolation=cv2.INTER_AREA)
-    square = cv2.resize(levels * levels, size, interpolation=cv2.INTER_AREA)
-    spread = cv2.dilate(np.sqrt(np.maximum(square - mean * mean, 0)), np.ones((3, 3), np.uint8)) + CONTRAST_FLOOR
-    return np.asarray(
-        spread if size == CELLS else cv2.resize(spread, CELLS, interpolation=cv2.INTER_NEAREST), np.float32
-    )
+    """Standard deviation in and around each block, and CONTRAST_FLOOR more, from every second pixel."""
+    levels = grey[::2, ::2].astype(np.float32)
+    mean, square = _cells(levels), _cells(levels * levels)
+    spread = cv2.dilate(np.sqrt(np.maximum(square - mean * mean, 0)), np.ones((3, 3), np.uint8))
+    return np.asarray(spread + CONTRAST_FLOOR, np.float32)
 
 
 def detail_flicker(tracks: Tracks, inside: NDArray[np.bool_]) -> Float64:
@@ -215,7 +229,9 @@ def collapse(tracks: Tracks, inside: NDArray[np.bool_]) -> Float64:
     out = np.zeros(len(regions))
     for t in np.flatnonzero(inside):
         usual = np.median(regions[max(0, t - reach) : t + reach + 1], axis=0)
-        out[t] = max(0.0, float((regions[t] - 2 * usual).max()) - 2 * float(np.median(regions[t])))
+        beyond = float((regions[t] - 2 * usual).max()) - 2 * float(np.median(regions[t]))
+        speed = float(tracks["step"][t]) * tracks.fps  # widths / s: a whip of the camera smears by itself
+        out[t] = max(0.0, beyond) / (1 + 4 * speed**2)
     return out
 
 
@@ -225,6 +241,7 @@ def cadence(
     """Which frames repeat the one before amid movement, which jump ahead, and which belong to a frozen stretch."""
     changed, step = tracks["changed"], tracks["step"]
     still = inside & (changed <= STILL)
+    frozen = _held(still, tracks)
     reach = max(2, round(AROUND * tracks.fps))
     repeated, dropped = np.zeros(len(changed), bool), np.zeros(len(changed), bool)
     for t in np.flatnonzero(inside).tolist():
@@ -235,9 +252,22 @@ def cadence(
             continue
         usual = float(np.median(step[moving]))
         spread = float(np.median(np.abs(step[moving] - usual)))
-        repeated[t] = still[t] and usual > FAINT_STEP
-        dropped[t] = step[t] > 1.5 * usual + 3 * spread + FAINT_STEP and _isolated(step, inside, t)
-    return repeated, dropped, still & ~repeated
+        repeated[t] = still[t] and not frozen[t] and float(np.median(changed[moving])) > 5 * STILL
+        # behind a repeated frame the movement catches up: that gap is told already
+        dropped[t] = not still[t - 1] and step[t] > 1.5 * usual + 3 * spread + FAINT_STEP and _isolated(step, inside, t)
+    return repeated, dropped, frozen
+
+
+def _held(still: NDArray[np.bool_], tracks: Tracks) -> NDArray[np.bool_]:
+    """Still frames in a row of at least HOLD seconds over which the picture does not creep on either."""
+    out = np.zeros(len(still), bool)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], still.astype(np.int8), [0]])))
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        before, after = tracks["thumbs"][max(0, first - 1)], tracks["thumbs"][last - 1]
+        crept = float(np.mean(np.abs(before.astype(np.float64) - after)))
+        if last - first >= HOLD * tracks.fps and crept < CREEP:
+            out[first:last] = True
+    return out
 
 
 def _isolated(step: Float64, inside: NDArray[np.bool_], t: int) -> bool:

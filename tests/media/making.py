@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Frames = NDArray[np.uint8]
 
 
-def texture(seed: int, height: int = 64, width: int = 96, cell: int = 4) -> Frames:
+def texture(seed: int, height: int = 64, width: int = 96, cell: int = 16) -> Frames:
     """A picture of smooth random blobs: it survives encoding, and no two seeds look alike."""
     coarse = np.random.default_rng(seed).integers(0, 256, (height // cell + 2, width // cell + 2, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -33,16 +33,22 @@ def tone(seconds: float, rate: int, hertz: float = 440.0, channels: int = 1, lev
     return np.repeat(wave[None].astype(np.float32), channels, axis=0)
 
 
-LOSSLESS = {"codec": "ffv1", "pix_fmt": "bgr0"}
-RGB_H264 = {"codec": "libx264rgb", "pix_fmt": "rgb24", "options": {"qp": "0", "preset": "ultrafast"}}
-H264 = {"codec": "libx264", "pix_fmt": "yuv420p", "options": {"preset": "veryfast", "crf": "20"}}
-VP9 = {"codec": "libvpx-vp9", "pix_fmt": "yuv420p", "options": {"cpu-used": "8", "deadline": "realtime"}}
-VP8 = {"codec": "libvpx", "pix_fmt": "yuv420p", "options": {"cpu-used": "8", "deadline": "good", "auto-alt-ref": "1"}}
-PRORES = {"codec": "prores_ks", "pix_fmt": "yuv422p10le"}
-H264_10BIT = {"codec": "libx264", "pix_fmt": "yuv420p10le", "options": {"preset": "veryfast"}}
-ALPHA = {"codec": "libvpx-vp9", "pix_fmt": "yuva420p", "options": {"cpu-used": "8", "deadline": "realtime"}}
-GIF = {"codec": "gif", "pix_fmt": "rgb8"}
-MPEG4 = {"codec": "mpeg4", "pix_fmt": "yuv420p"}
+Kind = dict[str, Any]  # keywords of `write`
+
+LOSSLESS: Kind = {"codec": "ffv1", "pix_fmt": "bgr0"}
+RGB_H264: Kind = {"codec": "libx264rgb", "pix_fmt": "rgb24", "options": {"qp": "0", "preset": "ultrafast"}}
+H264: Kind = {"codec": "libx264", "pix_fmt": "yuv420p", "options": {"preset": "veryfast", "crf": "20"}}
+VP9: Kind = {"codec": "libvpx-vp9", "pix_fmt": "yuv420p", "options": {"cpu-used": "8", "deadline": "realtime"}}
+VP8: Kind = {
+    "codec": "libvpx",
+    "pix_fmt": "yuv420p",
+    "options": {"cpu-used": "8", "deadline": "good", "auto-alt-ref": "1"},
+}
+PRORES: Kind = {"codec": "prores_ks", "pix_fmt": "yuv422p10le"}
+H264_10BIT: Kind = {"codec": "libx264", "pix_fmt": "yuv420p10le", "options": {"preset": "veryfast"}}
+ALPHA: Kind = {"codec": "libvpx-vp9", "pix_fmt": "yuva420p", "options": {"cpu-used": "8", "deadline": "realtime"}}
+GIF: Kind = {"codec": "gif", "pix_fmt": "rgb8"}
+MPEG4: Kind = {"codec": "mpeg4", "pix_fmt": "yuv420p"}
 
 
 def write(
