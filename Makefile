@@ -15,6 +15,7 @@ $(VENV)/bin/python: | python
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: pyproject.toml $(VENV)/bin/python
+	@echo "Installing the core into $(VENV) (torch is the large part; some minutes without a warm cache)"
 	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
@@ -27,6 +28,7 @@ demo: $(VENV)/.core
 
 # insightface, ultralytics and scenedetect bring opencv-python, which needs libGL: only the headless build stays.
 $(VENV)/.dev: pyproject.toml $(VENV)/bin/python
+	@echo "Installing everything for development into $(VENV) (some 7 GB; some minutes)"
 	$(BIN)/pip install --quiet "setuptools>=77" wheel
 	$(BIN)/pip install --quiet --editable ".[dev,all]"
 	$(BIN)/pip uninstall --quiet --yes opencv-python opencv-contrib-python opencv-python-headless

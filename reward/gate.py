@@ -71,9 +71,7 @@ def gate_hash() -> str:
 @cache
 def _patterns() -> Mapping[str, Mapping[str, re.Pattern[str]]]:
     """Expectation -> "asks", "denies", "closes" -> one pattern."""
-    return {
-        name: {kind: _pattern(entry.get(kind, {})) for kind in KINDS} for name, entry in _table()["words"].items()
-    }
+    return {name: {kind: _pattern(entry.get(kind, {})) for kind in KINDS} for name, entry in _table()["words"].items()}
 
 
 def _pattern(languages: Mapping[str, Sequence[str]]) -> re.Pattern[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -117,10 +118,22 @@ class RewardModel:
         """The same without holding up the event loop."""
         return await asyncio.to_thread(self, clips)
 
-    def stream(self, clips: Iterable[Clip]) -> Iterator[RewardBatch]:
+    def stream(self, clips: Iterable[Clip]) -> Generator[RewardBatch, None, None]:
         """Yield a one-clip batch for each clip, in order, as soon as it is scored; reads only a little ahead."""
         for clip, got in self._engine.run(clips):
             yield self._batch([self._score(clip, got)])
+
+    async def astream(self, clips: Iterable[Clip]) -> AsyncGenerator[RewardBatch, None]:
+        """The same for an event loop."""
+        batches = self.stream(clips)
+        # A thread of its own, so that the stream is closed after the step that a cancelled task left running there.
+        thread = ThreadPoolExecutor(1, thread_name_prefix="cinereward-stream")
+        try:
+            while (batch := await asyncio.get_running_loop().run_in_executor(thread, next, batches, None)) is not None:
+                yield batch
+        finally:
+            thread.submit(batches.close)
+            thread.shutdown(wait=False)
 
     def _check(self) -> None:
         names = [operator.spec.name for operator in self.operators]

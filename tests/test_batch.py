@@ -56,7 +56,9 @@ def test_torch_gives_four_tensors_equal_to_the_arrays() -> None:
     tensors = made.torch()
     assert set(tensors) == {"values", "mask", "std", "scalar"}
     for name, tensor in tensors.items():
-        assert torch.equal(torch.nan_to_num(tensor.float()), torch.nan_to_num(torch.tensor(getattr(made, name)).float()))
+        assert torch.equal(
+            torch.nan_to_num(tensor.float()), torch.nan_to_num(torch.tensor(getattr(made, name)).float())
+        )
     assert tensors["values"].dtype == torch.float32
     assert tensors["mask"].dtype == torch.bool
 

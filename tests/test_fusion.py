@@ -108,9 +108,7 @@ def test_the_std_is_that_of_numeric_differentiation(values: list[float], data: s
         up, down = ([x + sign * step * (i == at) for i, x in enumerate(values)] for sign in (1, -1))
         slope = (value(up) - value(down)) / (2 * step)
         variance += slope**2 * (stds[at] ** 2 + doubts[at] ** 2)
-    found = {
-        f"m{at}": Measurement(name=f"m{at}", value=values[at], std=doubts[at], unit="%") for at in range(count)
-    }
+    found = {f"m{at}": Measurement(name=f"m{at}", value=values[at], std=doubts[at], unit="%") for at in range(count)}
     assert fuse(terms, evidence(**found), {}).std == pytest.approx(math.sqrt(variance), rel=1e-4, abs=1e-9)
 
 

@@ -140,7 +140,7 @@ TRICKY = {
     "the roaring twenties, a gilded lobby": "",
     "a hummingbird at a flower": "",
     "a neon sign that says OPEN": "",
-    "A billboard saying \"HOT DOGS\" at night": "",
+    'A billboard saying "HOT DOGS" at night': "",
     "the whispering wind in the grass": "",
     "a comic panel with speech bubbles": "",
     "a man who does not speak": "P",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_a_curve_passes_through_its_points(term: Term) -> None:
 @given(XS, st.data())
 def test_a_shape_is_what_it_says(xs: list[float], data: st.DataObject) -> None:
     ys = data.draw(st.lists(st.floats(0, 1), min_size=len(xs), max_size=len(xs)))
-    steps = [b - a for a, b in zip(ys, ys[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(ys)]
     signs = [step > 0 for step in steps if step != 0]
     fits = {
         "rising": all(signs),
@@ -180,7 +181,11 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
 
 
 UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
-    (PROFILE | {"curve": {}}, "curve", "batch_size, curves, name, operators, taxonomy, validated, weights, window_frames"),
+    (
+        PROFILE | {"curve": {}},
+        "curve",
+        "batch_size, curves, name, operators, taxonomy, validated, weights, window_frames",
+    ),
     (
         PROFILE | {"curves": {FOCUS: [TERM | {"point": []}]}},
         "point",

@@ -78,7 +78,9 @@ GOOD: dict[type[Any], dict[str, Any]] = {
 
 
 def test_every_value_of_the_page_is_tried_here() -> None:
-    page = {kind for kind in vars(types).values() if dataclasses.is_dataclass(kind) and kind.__module__ == types.__name__}
+    page = {
+        kind for kind in vars(types).values() if dataclasses.is_dataclass(kind) and kind.__module__ == types.__name__
+    }
     assert page == {Clip, *GOOD}
 
 
@@ -153,7 +155,11 @@ def test_a_clip_has_a_name(made: Clip, name: str) -> None:
 
 
 BAD: list[tuple[type[Any], dict[str, Any], str]] = [
-    (Window, {"frames": FRAMES.astype(np.float32)}, r"frames are float32 \(3, 16, 16, 3\); expected uint8 \(T, H, W, 3\)"),
+    (
+        Window,
+        {"frames": FRAMES.astype(np.float32)},
+        r"frames are float32 \(3, 16, 16, 3\); expected uint8 \(T, H, W, 3\)",
+    ),
     (Window, {"frames": FRAMES[..., :1]}, r"expected uint8 \(T, H, W, 3\)"),
     (Window, {"frames": FRAMES[0]}, r"expected uint8 \(T, H, W, 3\)"),
     (Window, {"times": np.arange(2.0)}, "must rise, one for each of 3 frames"),

@@ -30,7 +30,9 @@ def batch(values: Any, status: Any) -> RewardBatch:
         std=(0.1 * values).astype(np.float32),
         scalar=np.full(clips, np.nan, np.float32),
         dimensions=TREE.names,
-        reasons=tuple(tuple(f"{Status(s).name} {name}" for s, name in zip(row, TREE.names, strict=True)) for row in status),
+        reasons=tuple(
+            tuple(f"{Status(s).name} {name}" for s, name in zip(row, TREE.names, strict=True)) for row in status
+        ),
         errors=(None,) * clips,
         critiques=((),) * clips,
         evidence=({},) * clips,
@@ -207,7 +209,7 @@ def test_the_scalar_of_a_folded_batch_is_that_of_the_original() -> None:
 
 def test_the_reason_of_a_mean_tells_its_parts_worst_first() -> None:
     folded = fold(batch(np.linspace(1, 0, COUNT), np.zeros(COUNT)), "stage")
-    assert folded.reason(0, "post_production") == "sound_design 0.05; multi_shot 0.16"
+    assert folded.reason(0, "post_production") == "sound_design 0.04; multi_shot 0.15"
 
 
 def test_the_reason_of_a_failure_tells_what_failed_and_weighs() -> None:
@@ -236,9 +238,7 @@ def test_an_aspect_weighs_the_same_however_many_parts_it_has() -> None:
 
 
 def test_uncertainties_do_not_average_out() -> None:
-    made = dataclasses.replace(
-        batch(np.full(COUNT, 0.5), np.zeros(COUNT)), std=np.full((1, COUNT), 0.1, np.float32)
-    )
+    made = dataclasses.replace(batch(np.full(COUNT, 0.5), np.zeros(COUNT)), std=np.full((1, COUNT), 0.1, np.float32))
     assert fold(made, "stage").std == pytest.approx(np.full((1, 3), 0.1))
 
 

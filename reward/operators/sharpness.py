@@ -130,7 +130,7 @@ def block_blur(luma: NDArray[np.uint8], noise: float) -> tuple[Float64, Float64]
     low, high = int(luma.min()), int(luma.max())
     gain = 255 // max(high - low, 8)
     if gain > 1:  # a veiled or dim picture is not a blurred one: it is stretched, and its rounding with it
-        luma = cv2.convertScaleAbs(luma, alpha=gain, beta=-low * gain)
+        luma = np.asarray(cv2.convertScaleAbs(luma, alpha=gain, beta=-low * gain), np.uint8)
         noise = gain * float(np.hypot(noise, 0.289))
     fine, coarse = (
         cv2.resize(_gradient_energy(luma, sigma), size, interpolation=cv2.INTER_AREA).astype(np.float64)

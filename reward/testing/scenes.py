@@ -74,16 +74,15 @@ def scene(
     """Film a scene; another seed gives another place, another subject and another light.
 
     Args:
-        seconds: duration; at least one frame is made.
-        fps: frames per second.
+        seconds: duration; at least one frame is made. fps: frames per second.
         size: (height, width) in pixels.
         seed: an int or a NumPy generator.
         move: "static", "pan" (sideways), "push" (zoom in), "roll" (about the line of sight), or "handheld" (slow sway).
         speed: of the move: pan in widths / s, push in log scale / s (0.1: a tenth larger each second), roll in
             radians / s, handheld as the amplitude of the sway in widths; None: SPEEDS[move].
         subject: speed of the thing that crosses the scene, in widths / s; 0: there is none.
-        grain: standard deviation of the film's grain, in levels.
-        path: float64 (T, 4) as `camera_path` returns; in the place of `move` and `speed`.
+        grain: standard deviation of the film's grain, in levels. path: float64 (T, 4) as `camera_path` returns; in
+            the place of `move` and `speed`.
 
     Returns:
         uint8 (T, H, W, 3), RGB, T = round(seconds * fps); luma lies within 12 to 243, so that nothing is clipped.
