@@ -21,7 +21,24 @@ from cinereward.errors import (
     OperatorError,
     WeightsError,
 )
-from cinereward.types import Clip, Critique, Evidence, Measurement, Operator, PreferencePair, RewardFunction, Status
+from cinereward.types import (
+    Clip,
+    Critique,
+    Evidence,
+    Judge,
+    JudgeRequest,
+    Measurement,
+    MeasurementSpec,
+    Operator,
+    OperatorSpec,
+    Partial,
+    PreferencePair,
+    RewardFunction,
+    Sound,
+    Status,
+    Verdict,
+    Window,
+)
 
 if TYPE_CHECKING:
     from cinereward.model import RewardModel
@@ -35,17 +52,25 @@ __all__ = [
     "ConfigError",
     "Critique",
     "Evidence",
+    "Judge",
     "JudgeError",
+    "JudgeRequest",
     "Measurement",
+    "MeasurementSpec",
     "MissingExtraError",
     "Operator",
     "OperatorError",
+    "OperatorSpec",
+    "Partial",
     "PreferencePair",
     "RewardBatch",
     "RewardFunction",
     "RewardModel",
+    "Sound",
     "Status",
+    "Verdict",
     "WeightsError",
+    "Window",
     "__version__",
 ]
 

@@ -48,11 +48,13 @@ def find_clips(given: Sequence[str]) -> tuple[list[str], list[str]]:
     """The clips' paths, those of folders spelled out and sorted; and what to tell the user of each folder.
 
     Raises:
-        ConfigError: a folder holds no video.
+        ConfigError: a folder holds no video, or a path is empty.
     """
     paths: list[str] = []
     notes: list[str] = []
     for item in given:
+        if not item:  # to Path, that is the current folder
+            raise ConfigError("a clip's path is empty; expected a file or a folder; for the current folder give .")
         if not Path(item).is_dir():
             paths.append(item)  # a file that is missing is that clip's failure, told when it is scored
             continue

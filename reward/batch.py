@@ -25,6 +25,7 @@ class RewardBatch:
     (B, D), the scorer's own uncertainty on the same scale, NaN where not scored. scalar: float32 (B,), NaN where a
     weighted dimension FAILED or nothing was scored. dimensions: D names. reasons: (B, D) texts. errors: per clip None
     or the error. evidence: per clip, operator name -> Evidence. right: the prompt-following vector (B, 8), or None.
+    The arrays are the batch's own and read-only; copy one to change it.
     """
 
     values: Float32
@@ -53,18 +54,32 @@ class RewardBatch:
         }
         for name, (dtype, size) in expected.items():
             array = getattr(self, name)
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f"{name} is a {type(array).__name__}; expected an array {np.dtype(dtype)} {size}")
             if array.shape != size or array.dtype != dtype:
                 raise ValueError(f"{name} is {array.dtype} {array.shape}; expected {np.dtype(dtype)} {size}")
+            if array.flags.writeable or not array.flags.owndata:  # the caller's own stays as it is
+                array = array.copy()
+                array.setflags(write=False)
+                object.__setattr__(self, name, array)
         for name in ("reasons", "critiques", "evidence"):
             if len(getattr(self, name)) != clips:
                 raise ValueError(f"{len(getattr(self, name))} {name} for {clips} clips; expected one for each")
         if any(len(texts) != shape[1] for texts in self.reasons):
             raise ValueError(f"a clip's reasons must be {shape[1]}, one for each dimension")
+        if unknown := sorted({*self.status.flat} - {*map(int, Status)}):
+            known = ", ".join(f"{code.value} {code.name}" for code in Status)
+            raise ValueError(f"status holds {', '.join(map(str, unknown))}; expected {known}; give the codes of Status")
         if bool(np.any(np.isnan(self.values) == self.mask)):
             raise ValueError("a value must be NaN exactly where its status is not SCORED")
         scored = self.values[self.mask]
         if bool(np.any((scored < 0) | (scored > 1))):
             raise ValueError(f"values run from {scored.min()} to {scored.max()}; expected [0, 1], 1 is best")
+        if bool(np.any((self.std < 0) | (self.mask & ~np.isfinite(self.std)))):
+            odd = self.std[(self.std < 0) | (self.mask & ~np.isfinite(self.std))][0]
+            raise ValueError(
+                f"std holds {odd}; expected 0 or more where a value is SCORED; give 0 if there is no doubt"
+            )
 
     def __len__(self) -> int:
         return len(self.errors)

@@ -19,7 +19,7 @@ from cinereward.types import Critique, Evidence, Measurement
 if TYPE_CHECKING:
     from cinereward.profile import Term
 
-NOTABLE = 0.8  # a curve above this is nothing to speak of
+NOTABLE = 0.85  # a curve above this is nothing to speak of
 FEW = 12  # findings a director will read
 
 

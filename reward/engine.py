@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from cinereward.errors import ClipError, OperatorError
+from cinereward.media.pictures import Decoder
 from cinereward.media.reader import open_clip
 from cinereward.types import Clip, Evidence, Operator, Partial, Window
 
@@ -39,14 +40,20 @@ class Engine:
     """Runs operators over clips."""
 
     def __init__(
-        self, operators: Sequence[Operator], *, window_frames: int, workers: int | None, batch_size: int
+        self,
+        operators: Sequence[Operator],
+        *,
+        window_frames: int,
+        workers: int | None,
+        batch_size: int,
+        decoder: Decoder = "pyav",
     ) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.workers = min(cores, MOST_WORKERS) if workers is None else workers
         if self.workers < 1 or batch_size < 1:
             raise ValueError(f"workers {self.workers} and batch_size {batch_size}; expected 1 or more of each")
         self.operators = tuple(operators)
-        self.window_frames, self.batch_size = window_frames, batch_size
+        self.window_frames, self.batch_size, self._decoder = window_frames, batch_size, decoder
         self._listens = any({"sound", "onsets"} & operator.spec.needs for operator in operators)
 
     def run(self, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Measured]]:
@@ -87,7 +94,7 @@ class Engine:
         duration = 0.0
         outcomes: list[Future[Outcome]] = []
         try:
-            reader = open_clip(clip, sound=self._listens)
+            reader = open_clip(clip, sound=self._listens, decoder=self._decoder)
             for window in reader.windows(self.window_frames):
                 duration = float(window.times[-1]) + 1 / window.fps
                 outcomes.append(bench.submit(window))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.metadata
+import re
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from cinereward.profile import Profile, close_to, load_profile
 from cinereward.types import Clip, Critique, Operator, Status
 
 LIBRARIES = ("av", "decord", "numpy", "opencv-python-headless")
+# what torch can compute on, told without loading torch
+DEVICE = re.compile(r"(cpu|cuda|mps|xpu|xla|hpu|npu|mtia)(:(0|[1-9][0-9]*))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +64,14 @@ class RewardModel:
             batch_size: windows an operator is handed at once; None: the profile's.
 
         Raises:
-            ConfigError: the profile names an operator, a measurement or a dimension that is not there.
+            ConfigError: the profile names an operator, a measurement or a dimension that is not there; `device` is
+                no name of a device; `workers` or `batch_size` is less than 1.
         """
+        for name, count in (("workers", workers), ("batch_size", batch_size)):
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+                raise ConfigError(f"{name} is {count!r}; expected 1 or more; give a whole number, or None to leave it")
+        if device is not None and not DEVICE.fullmatch(str(device)):
+            raise ConfigError(f"device is {device!r}; give cpu, cuda, cuda:0 or mps, or None for the first GPU or CPU")
         self.profile = profile
         self.taxonomy = profile.load_taxonomy()
         self.device = device
@@ -76,6 +85,7 @@ class RewardModel:
             window_frames=profile.window_frames,
             workers=workers,
             batch_size=profile.batch_size if batch_size is None else batch_size,
+            decoder=profile.decoder,
         )
         self.version = self._version()
 

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterable
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -78,8 +79,9 @@ class Profile(_Frozen):
     """Everything that makes a score, but for the code and the model weights.
 
     name: of the profile. validated: how it was held against human ratings and what came of it, or None: not yet.
-    window_frames: frames a window holds. batch_size: windows an operator is handed at once. curves: sub-dimension ->
-    terms. taxonomy: a path, or None for the shipped one.
+    window_frames: frames a window holds. batch_size: windows an operator is handed at once. decoder: of files; "decord"
+    is for clips known to be whole, since it conceals damage. curves: sub-dimension -> terms. taxonomy: a path, or None
+    for the shipped one.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
@@ -88,6 +90,7 @@ class Profile(_Frozen):
     curves: dict[str, tuple[Term, ...]]
     window_frames: int = Field(default=16, ge=1, le=1024)
     batch_size: int = Field(default=1, ge=1, le=1024)
+    decoder: Literal["pyav", "decord"] = "pyav"
     weights: Weights = Weights()
     taxonomy: str | None = None
 
@@ -132,15 +135,22 @@ def load_profile(name_or_path: str | Path) -> Profile:
     Raises:
         ConfigError: there is no such profile, or it holds what it may not; the message lists the valid keys.
     """
+    given: Any = name_or_path
+    if not isinstance(given, str | os.PathLike):
+        raise ConfigError(f"profile is a {type(given).__name__}; expected a str or a path; give {_choice()}")
     if str(name_or_path) in PROFILES:
         with as_file(files("cinereward.configs") / "profiles" / f"{name_or_path}.yaml") as path:
             return _read(path)
     path = Path(name_or_path)
     if not path.is_file():
-        raise ConfigError(
-            f"no profile is called {str(name_or_path)!r}; give {' or '.join(PROFILES)}, or the path of a YAML"
-        )
+        close = difflib.get_close_matches(path.stem.lower(), PROFILES, n=3, cutoff=0.5)
+        meant = f"did you mean {' or '.join(close)}? Else give" if close else "give"
+        raise ConfigError(f"no profile is called {str(name_or_path)!r}; {meant} {_choice()}")
     return _read(path)
+
+
+def _choice() -> str:
+    return f"{' or '.join(PROFILES)}, or the path of a YAML"
 
 
 def _read(path: Path) -> Profile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -38,9 +38,6 @@ class Status(enum.IntEnum):
     GATED = 1  # the prompt does not call for it
     UNAVAILABLE = 2  # nothing in this profile measures it
     FAILED = 3  # it should have been measured and could not be
-
-
-# --- what comes in ---
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +85,16 @@ class Clip:
             raise ClipError(f"layout is {self.layout!r}; give one of {', '.join(LAYOUTS)}, or None")
         if self.expects is not None:
             expects: Any = self.expects  # a plain "sound" means {"sound"}, not its letters
-            given = frozenset({expects}) if isinstance(expects, str) else frozenset(expects)
-            if unknown := given - EXPECTATIONS:
-                raise ClipError(f"expects holds {sorted(unknown)}; it may hold {', '.join(sorted(EXPECTATIONS))}")
-            object.__setattr__(self, "expects", given)
+            given = [expects] if isinstance(expects, str) or not isinstance(expects, Iterable) else list(expects)
+            if unknown := [word for word in given if not isinstance(word, str) or word not in EXPECTATIONS]:
+                raise ClipError(f"expects holds {unknown}; it may hold {', '.join(sorted(EXPECTATIONS))}")
+            object.__setattr__(self, "expects", frozenset(given))
 
     @property
     def name(self) -> str:
         """What to call this clip in a message: its id, its file name, or 'clip'."""
         if self.clip_id is not None:
-            return self.clip_id
+            return str(self.clip_id)
         text = str(self.video) if isinstance(self.video, str) or hasattr(self.video, "__fspath__") else "clip"
         return text.replace("\\", "/").rsplit("/", 1)[-1]
 
@@ -174,9 +171,6 @@ class Window:
             raise ValueError(f"overlap is {self.overlap} at frame {self.start_frame}; it is 0 or 1")
 
 
-# --- what is measured ---
-
-
 @dataclass(frozen=True, kw_only=True)
 class MeasurementSpec:
     """What an operator promises to measure: name, unit, and the range its value lies in."""
@@ -186,6 +180,10 @@ class MeasurementSpec:
     low: float
     high: float
     meaning: str
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ValueError(f"{self.name}: low is {self.low} and high {self.high}; expected low <= high; swap them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,8 +233,8 @@ class Measurement:
 
     def __post_init__(self) -> None:
         if isinstance(self.value, np.ndarray):
-            if self.times is None or self.times.shape != self.value.shape:
-                raise ValueError(f"{self.name}: a track of shape {self.value.shape} needs times of the same shape")
+            if self.times is None or self.times.shape != self.value.shape or not bool(np.all(self.times >= 0)):
+                raise ValueError(f"{self.name}: a track of shape {self.value.shape} needs times of that shape, >= 0 s")
         elif math.isinf(self.value):
             raise ValueError(f"{self.name} is infinite; cap it, or raise OperatorError")
         if not self.std >= 0:
@@ -251,14 +249,15 @@ class Evidence:
     measurements: Mapping[str, Measurement]
     version: str = "1"
 
+    def __post_init__(self) -> None:
+        if odd := [f"{item.name} as {name}" for name, item in self.measurements.items() if item.name != name]:
+            raise ValueError(f"{self.operator} files {', '.join(odd)}; expected each measurement under its own name")
+
     def __getitem__(self, name: str) -> Measurement:
         return self.measurements[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.measurements)
-
-
-# --- what is judged and told ---
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,8 +274,13 @@ class Verdict:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if (self.status is Status.SCORED) != (0.0 <= self.score <= 1.0):
-            raise ValueError(f"{self.question}: score {self.score} with status {self.status.name}")
+        fits = 0.0 <= self.score <= 1.0 if self.status is Status.SCORED else math.isnan(self.score)
+        if not (fits and isinstance(self.status, Status)):
+            told = f"{self.question}: score {self.score} with status {getattr(self.status, 'name', self.status)}"
+            raise ValueError(f"{told}; expected a Status, and 0 to 1 where SCORED; give NaN elsewhere")
+        if self.std < 0 or math.isinf(self.std) or not (math.isnan(self.mass) or 0.0 <= self.mass <= 1.0 + 1e-6):
+            told = f"{self.question}: std {self.std} and mass {self.mass}"
+            raise ValueError(f"{told}; expected std of 0 or more and mass from 0 to 1; give NaN for what is unknown")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -288,12 +292,16 @@ class JudgeRequest:
     evidence: Mapping[str, Evidence]
     mode: Literal["direct", "cot", "adaptive"] = "direct"
 
+    def __post_init__(self) -> None:
+        if self.mode not in ("direct", "cot", "adaptive"):
+            raise ValueError(f"mode is {self.mode!r}; give direct, cot or adaptive")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Critique:
     """One finding a director understands: where it is, how bad, what a viewer feels, and the change to make.
 
-    shot: 1-based, None where it concerns the whole clip. start, end: seconds. severity: [0, 1]. evidence: names of the
+    shot: 1-based, None where it spans several. start, end: seconds. severity: [0, 1]. evidence: names of the
     measurements behind it, as "operator.measurement".
     """
 
@@ -310,8 +318,13 @@ class Critique:
     def __post_init__(self) -> None:
         if self.locus not in LOCI:
             raise ValueError(f"locus is {self.locus!r}; expected one of {', '.join(LOCI)}")
-        if not (0.0 <= self.severity <= 1.0 and self.start <= self.end):
-            raise ValueError(f"severity {self.severity} from {self.start} s to {self.end} s")
+        if not (0.0 <= self.severity <= 1.0 and 0.0 <= self.start <= self.end):
+            told = f"severity {self.severity} from {self.start} s to {self.end} s"
+            raise ValueError(
+                f"{told}; expected severity from 0 to 1 and 0 <= start <= end, from the clip's first frame"
+            )
+        if self.shot is not None and not self.shot >= 1:
+            raise ValueError(f"shot is {self.shot}; expected 1 or more; give None where it spans several")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,6 +335,10 @@ class PairSide:
     path: str
     sha256: str
     rewards: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if odd := {name: x for name, x in self.rewards.items() if not (math.isnan(x) or 0.0 <= x <= 1.0)}:
+            raise ValueError(f"{self.id}: rewards hold {odd}; expected 0 to 1; give NaN for what was not scored")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,8 +358,11 @@ class PreferencePair:
     seed: int
     split: Literal["train", "validation", "test"] = "train"
 
-
-# --- the protocols ---
+    def __post_init__(self) -> None:
+        if not (self.margin >= 0 and self.weight >= 0):
+            raise ValueError(f"pair {self.pair_id}: margin {self.margin} and weight {self.weight}; expected 0 or more")
+        if self.split not in ("train", "validation", "test"):
+            raise ValueError(f"pair {self.pair_id}: split is {self.split!r}; expected train, validation or test")
 
 
 @runtime_checkable

@@ -71,6 +71,33 @@ def test_tensors_carry_no_gradient_and_share_no_memory() -> None:
     assert made.values[0, 0] == np.float32(0.5)
 
 
+@pytest.mark.parametrize("name", ["values", "status", "std", "scalar"])
+def test_its_arrays_cannot_be_written_to(name: str) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(batch(), name)[0] = 0
+
+
+def test_what_it_was_built_from_stays_the_callers() -> None:
+    values = np.array([[0.5, NAN], [NAN, 1.0]], np.float32)
+    made = batch(values=values)
+    values[0, 0] = 0.25
+    assert made.values[0, 0] == np.float32(0.5)
+
+
+def test_a_view_that_is_read_only_is_not_the_batchs_own() -> None:
+    values = np.array([[0.5, NAN], [NAN, 1.0]], np.float32)
+    view = values[:]
+    view.setflags(write=False)
+    made = batch(values=view)
+    values[0, 0] = 0.25
+    assert made.values[0, 0] == np.float32(0.5)
+
+
+def test_what_is_replaced_leaves_the_other_arrays_where_they_are() -> None:
+    made = batch()
+    assert dataclasses.replace(made, level="stage").values is made.values
+
+
 def test_it_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         batch().version = "other"  # type: ignore[misc]
@@ -89,7 +116,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"status": np.array([[0, 0], [3, 0]], np.int8)}, "NaN exactly where its status is not SCORED"),
     ({"values": np.array([[0.5, 0.0], [NAN, 1.0]], np.float32)}, "NaN exactly where its status is not SCORED"),
     ({"values": np.array([[1.5, NAN], [NAN, 1.0]], np.float32)}, r"values run from 1.0 to 1.5; expected \[0, 1\]"),
-    ({"values": np.array([[-1, NAN], [NAN, 1.0]], np.float32)}, "expected"),
+    ({"values": np.array([[-1, NAN], [NAN, 1.0]], np.float32)}, r"values run from -1.0 to 1.0; expected \[0, 1\]"),
+    ({"values": [[0.5, NAN], [NAN, 1.0]]}, r"values is a list; expected an array float32 \(2, 2\)"),
+    ({"status": np.array([[0, 9], [3, 0]], np.int8)}, "status holds 9; expected 0 SCORED, 1 GATED, .*codes of Status"),
+    ({"status": np.array([[0, -1], [4, 0]], np.int8)}, "status holds -1, 4; expected"),
+    ({"std": np.array([[-0.1, NAN], [NAN, 0.2]], np.float32)}, "std holds -0.1.*; expected 0 or more"),
+    ({"std": np.array([[0.1, -0.5], [NAN, 0.2]], np.float32)}, "std holds -0.5; expected 0 or more"),
+    ({"std": np.array([[NAN, NAN], [NAN, 0.2]], np.float32)}, "std holds nan; expected 0 or more where .* SCORED"),
+    ({"std": np.array([[np.inf, NAN], [NAN, 0.2]], np.float32)}, "std holds inf; expected 0 or more"),
 ]
 
 

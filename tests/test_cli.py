@@ -265,6 +265,8 @@ MISUSES = [
     ("score", "{clip}", "--nope"),
     ("score",),
     ("score", "{empty}"),
+    ("score", ""),
+    ("score", "{clip}", ""),
     ("explain", "focsu"),
     ("explain", "focus", "--profile", "nope"),
     ("critique", "{empty}"),
@@ -278,6 +280,15 @@ def test_wrong_usage_is_exit_code_2_with_a_message_and_no_traceback(
 ) -> None:
     got = run(*(item.format(clip=folder / "plain.mp4", empty=tmp_path) for item in arguments))
     assert got.exit_code == 2 and got.stderr and "Traceback" not in got.output
+
+
+def test_an_empty_path_is_not_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    got = run("score", "")
+    assert got.exit_code == 2 and got.stdout == ""
+    assert "a clip's path is empty; expected a file or a folder; for the current folder give ." in " ".join(
+        got.stderr.split()
+    )
 
 
 def test_ctrl_c_writes_what_was_scored_and_exits_130(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.metadata
+import re
 import sys
 import threading
 import time
@@ -321,10 +322,29 @@ def test_what_are_no_clips_is_told_before_any_work(signal: RewardModel, clips: A
         signal(clips)
 
 
-@pytest.mark.parametrize("changed", [{"workers": 0}, {"batch_size": 0}])
-def test_at_least_one_of_each_is_needed(changed: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="expected 1 or more of each"):
-        RewardModel.from_profile("signal", **changed)  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", ["workers", "batch_size"])
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2", True])
+def test_at_least_one_of_each_is_needed(name: str, count: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is {count!r}; expected 1 or more; give a whole number"):
+        RewardModel.from_profile("signal", **{name: count})
+
+
+@pytest.mark.parametrize("device", ["banana", "", "cuda:", "cuda:01", "cuda:x", "CUDA", "cuda\n", "meta", 0])
+def test_a_device_that_is_none_is_told(device: Any) -> None:
+    with pytest.raises(ConfigError, match=f"device is {re.escape(repr(device))}; give cpu, cuda, cuda:0 or mps"):
+        RewardModel.from_profile("signal", device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:0", "cuda:12", "mps", "xpu:1"])
+def test_a_device_is_one_that_torch_knows(device: str) -> None:
+    torch.device(device)
+    assert RewardModel.from_profile("signal", device=device).device == device
+
+
+def test_no_profile_is_told() -> None:
+    nothing: Any = None
+    with pytest.raises(ConfigError, match="profile is a NoneType; expected a str or a path; give signal"):
+        RewardModel.from_profile(nothing)
 
 
 def test_an_unknown_profile_is_told() -> None:

@@ -131,8 +131,21 @@ def test_the_shipped_profile_loads_and_says_that_it_is_not_validated() -> None:
 
 
 def test_an_unknown_name_lists_the_profiles() -> None:
-    with pytest.raises(ConfigError, match="no profile is called 'singal'; give signal, or the path of a YAML"):
-        load_profile("singal")
+    with pytest.raises(ConfigError, match="no profile is called 'nope'; give signal, or the path of a YAML"):
+        load_profile("nope")
+
+
+@pytest.mark.parametrize("name", ["singal", "Signal", "signal.yaml", "signals"])
+def test_an_unknown_name_that_looks_like_one_is_told_which(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}'; did you mean signal.* Else give signal, or the path"):
+        load_profile(name)
+
+
+@pytest.mark.parametrize("given", [None, 3, b"signal"])
+def test_what_is_neither_name_nor_path_is_told(given: Any) -> None:
+    told = f"profile is a {type(given).__name__}; expected a str or a path; give signal"
+    with pytest.raises(ConfigError, match=told):
+        load_profile(given)
 
 
 def test_a_folder_is_no_profile(tmp_path: Path) -> None:
@@ -184,7 +197,7 @@ UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
     (
         PROFILE | {"curve": {}},
         "curve",
-        "batch_size, curves, name, operators, taxonomy, validated, weights, window_frames",
+        "batch_size, curves, decoder, name, operators, taxonomy, validated, weights, window_frames",
     ),
     (
         PROFILE | {"curves": {FOCUS: [TERM | {"point": []}]}},

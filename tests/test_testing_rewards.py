@@ -141,12 +141,6 @@ class IsSureOfWhatIsMissing(Light):
         return super().batch(rows, std=np.full((len(rows), 2), 0.1, np.float32))
 
 
-class HasLessThanNoDoubt(Light):
-    def batch(self, rows: list[dict[str, Any]], **changed: Any) -> RewardBatch:
-        std = super().batch(rows).std
-        return super().batch(rows, std=-std)
-
-
 class DropsBrokenClips(Light):
     def __call__(self, clips: Sequence[Any]) -> RewardBatch:
         return self.batch([row for row in (self.row(clip) for clip in clips) if row["error"] is None])
@@ -172,7 +166,6 @@ BROKEN_REWARDS: list[tuple[Callable[[], Any], str, str]] = [
     (GatesByThePicture, "test_the_gate_sees_the_prompt_only", "gate"),
     (GivesNoReasons, "test_values_keep_the_rules", "without a reason"),
     (IsSureOfWhatIsMissing, "test_values_keep_the_rules", "expected NaN for both"),
-    (HasLessThanNoDoubt, "test_values_keep_the_rules", "expected 0 or more"),
     (KeepsTheGraph, "test_no_gradient_is_kept", "gradient"),
     (lambda: lambda clips: np.zeros(len(clips)), "test_the_batch_has_a_row_for_each_clip", "expected a RewardBatch"),
 ]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import cinereward
 from cinereward import types
 from cinereward.errors import ClipError
 from cinereward.types import (
@@ -115,6 +116,8 @@ BAD_CLIPS: list[tuple[dict[str, Any], str]] = [
     ({"layout": "CHW"}, "layout is 'CHW'; give one of TCHW, THWC, CTHW, or None"),
     ({"expects": {"smell"}}, "expects holds .*smell.*; it may hold cuts, music, people, sound, speech"),
     ({"expects": "smell"}, "it may hold cuts"),
+    ({"expects": 3}, r"expects holds \[3\]; it may hold cuts"),
+    ({"expects": {1}}, r"expects holds \[1\]; it may hold cuts"),
 ]
 
 
@@ -167,17 +170,40 @@ BAD: list[tuple[type[Any], dict[str, Any], str]] = [
     (Window, {"overlap": 2, "start_frame": 5}, "it is 0 or 1"),
     (Partial, {"tracks": {"blur": np.zeros(2)}}, "track 'blur' has 2 rows for 3 frames"),
     (Measurement, {"value": math.inf}, "blur is infinite; cap it, or raise OperatorError"),
-    (Measurement, {"value": np.zeros(3)}, r"blur: a track of shape \(3,\) needs times of the same shape"),
-    (Measurement, {"value": np.zeros(3), "times": np.zeros(2)}, "needs times of the same shape"),
+    (Measurement, {"value": np.zeros(3)}, r"blur: a track of shape \(3,\) needs times of that shape"),
+    (Measurement, {"value": np.zeros(3), "times": np.zeros(2)}, "needs times of that shape"),
     (Measurement, {"std": -1.0}, "blur: std is -1.0; expected 0 or more"),
     (Measurement, {"std": math.nan}, "blur: std is nan; expected 0 or more"),
-    (Verdict, {"score": math.nan}, "q: score nan with status SCORED"),
+    (Measurement, {"value": np.zeros(2), "times": np.array([-1.0, 0.0])}, "needs times of that shape, >= 0 s"),
+    (Measurement, {"value": np.zeros(2), "times": np.array([0.0, math.nan])}, "needs times"),
+    (MeasurementSpec, {"low": 9}, "blur: low is 9 and high 8; expected low <= high; swap them"),
+    (MeasurementSpec, {"high": math.nan}, "blur: low is 0 and high nan"),
+    (
+        Evidence,
+        {"measurements": {"noise": Measurement(name="blur", value=1.0, unit="px")}},
+        "sharpness files blur as noise; expected each measurement under its own name",
+    ),
+    (Verdict, {"score": math.nan}, "q: score nan with status SCORED; expected .* 0 to 1 where SCORED; give NaN"),
+    (Verdict, {"status": 0}, "q: score 0.5 with status 0; expected a Status"),
+    (Verdict, {"score": 1.5, "status": Status.FAILED}, "q: score 1.5 with status FAILED"),
+    (Verdict, {"std": -0.1}, "q: std -0.1 and mass nan; expected std of 0 or more .*; give NaN for what is unknown"),
+    (Verdict, {"std": math.inf}, "q: std inf"),
+    (Verdict, {"mass": 1.5}, "q: std nan and mass 1.5; expected .* mass from 0 to 1"),
+    (Verdict, {"mass": -0.5}, "mass -0.5"),
+    (JudgeRequest, {"mode": "fast"}, "mode is 'fast'; give direct, cot or adaptive"),
     (Verdict, {"score": 1.5}, "q: score 1.5 with status SCORED"),
     (Verdict, {"status": Status.FAILED}, "q: score 0.5 with status FAILED"),
     (Critique, {"locus": "weather"}, "locus is 'weather'; expected one of prompt, seed, reference"),
     (Critique, {"severity": 1.5}, "severity 1.5 from 0.0 s to 1.0 s"),
     (Critique, {"severity": math.nan}, "severity nan"),
-    (Critique, {"start": 2.0}, "from 2.0 s to 1.0 s"),
+    (Critique, {"start": 2.0}, "from 2.0 s to 1.0 s; expected .* 0 <= start <= end"),
+    (Critique, {"start": -1.0}, "from -1.0 s to 1.0 s"),
+    (Critique, {"shot": 0}, "shot is 0; expected 1 or more; give None where it spans several"),
+    (PairSide, {"rewards": {"acting": 1.5}}, "a: rewards hold {'acting': 1.5}; expected 0 to 1; give NaN"),
+    (PairSide, {"rewards": {"acting": -0.1}}, "a: rewards hold {'acting': -0.1}"),
+    (PreferencePair, {"weight": math.nan}, "margin 0.1 and weight nan"),
+    (PreferencePair, {"margin": -0.1}, "margin -0.1 and weight 1.0; expected 0 or more"),
+    (PreferencePair, {"split": "dev"}, "split is 'dev'; expected train, validation or test"),
 ]
 
 
@@ -193,6 +219,27 @@ def test_a_measurement_may_be_missing() -> None:
 
 def test_a_verdict_that_failed_has_no_score() -> None:
     assert math.isnan(Verdict(question="q", score=math.nan, status=Status.FAILED, reason="blind").score)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        (Verdict, {"score": 0.0, "std": 0.0, "mass": 0.0}),
+        (Verdict, {"score": 1.0, "mass": 1.0 + 1e-9}),  # a sum of probabilities, rounded
+        (JudgeRequest, {"mode": "adaptive"}),
+        (MeasurementSpec, {"low": 8}),
+        (Critique, {"shot": None}),
+        (PairSide, {"rewards": {"acting": 0.0, "focus": 1.0, "music": math.nan}}),
+    ],
+)
+def test_the_ends_of_a_range_belong_to_it(kind: type[Any], changed: dict[str, Any]) -> None:
+    kind(**GOOD[kind] | changed)
+
+
+@pytest.mark.parametrize("kind", [*(kind for kind in GOOD if kind is not PairSide), types.Judge, Clip])
+def test_what_a_plug_in_needs_is_a_public_name(kind: type[Any]) -> None:
+    assert kind.__name__ in cinereward.__all__
+    assert getattr(cinereward, kind.__name__) is kind
 
 
 def test_evidence_is_read_by_name() -> None:

@@ -10,13 +10,14 @@ import numpy as np
 
 from cinereward.errors import ClipError
 from cinereward.media.pictures import checked_fps
-from cinereward.types import Clip
+from cinereward.types import LAYOUTS, Clip
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHANNELS = (1, 3, 4)
 RANGE_SLACK = 1e-3  # decoders overshoot [0, 1] by rounding; more than this is another scale
+GREY_OR_RGB = "give grey as 1 channel, colour as 3"
 
 
 def is_array(video: Any) -> bool:
@@ -29,6 +30,7 @@ def find_layout(shape: Sequence[int], layout: str | None) -> str:
 
     Raises:
         ClipError: the shape is not of four axes, has no axis of 1, 3 or 4 channels, or could be read in two ways.
+            (1, 3, H, W) is one RGB frame: nobody has three frames of one channel with the channel first.
     """
     if len(shape) == 5:
         raise ClipError(f"video has shape {tuple(shape)}: five axes; give one Clip for each video of the batch")
@@ -37,16 +39,21 @@ def find_layout(shape: Sequence[int], layout: str | None) -> str:
     if layout is not None:
         channels = shape[layout.index("C")]
         if channels not in CHANNELS:
+            fits = " or ".join(f'"{name}"' for name in LAYOUTS if shape[name.index("C")] in CHANNELS)
+            hint = f"give layout={fits}" if fits else GREY_OR_RGB
             raise ClipError(
-                f"video has shape {tuple(shape)}: {channels} channels in layout {layout}; expected 1, 3 or 4"
+                f"video has shape {tuple(shape)}: {channels} channels in layout {layout}; expected 1, 3 or 4; {hint}"
             )
         return layout
     first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
     if first and last:
         raise ClipError(f"video has shape {tuple(shape)}, which is TCHW as well as THWC; say which with layout=")
+    # one frame of one channel is the same either way
+    if first and shape[0] in CHANNELS and tuple(shape[:2]) not in ((1, 1), (1, 3)):
+        raise ClipError(f"video has shape {tuple(shape)}, which is TCHW as well as CTHW; say which with layout=")
     if not first and not last:
-        hint = '; it looks like layout="CTHW"' if shape[0] in CHANNELS else ""
-        raise ClipError(f"video has shape {tuple(shape)} ; expected 1, 3 or 4 channels at axis 1 or 3{hint}")
+        hint = 'it looks like layout="CTHW"' if shape[0] in CHANNELS else GREY_OR_RGB
+        raise ClipError(f"video has shape {tuple(shape)}; expected 1, 3 or 4 channels at axis 1 or 3; {hint}")
     return "TCHW" if first else "THWC"
 
 
@@ -87,34 +94,60 @@ class ArrayFrames:
 
     def _slice(self, start: int, stop: int) -> NDArray[np.uint8]:
         key = tuple(slice(start, stop) if axis == "T" else slice(None) for axis in self._layout)
-        part = self._video[key]
-        if hasattr(part, "detach"):  # a torch tensor, on any device and of any float type
-            part = part.detach().cpu()
-            part = (part.float() if part.dtype.is_floating_point else part).numpy()
-        part = np.asarray(part)
+        try:
+            part = self._video[key]
+            if hasattr(part, "detach"):  # a torch tensor, on any device and of any float type
+                part = part.detach().cpu()
+                part = (part.float() if part.dtype.is_floating_point else part).numpy()
+            part = np.asarray(part)
+        except Exception as error:  # meta, sparse, quantised: each raises what it likes
+            raise ClipError(
+                f"video is a {type(self._video).__name__} of {self._video.dtype} that cannot become an array "
+                f"({type(error).__name__}: {' '.join(str(error).split())[:160]}); expected plain values in memory; "
+                "give a dense uint8 or float tensor (.to_dense(), .dequantize()) that is not on the meta device"
+            ) from error
         out = np.empty((stop - start, *self.size, 3), np.uint8)
-        order = [*self._axes]
-        for frame, source in zip(out, np.transpose(part, order), strict=True):
-            frame[...] = _rgb(_bytes(source, start))
+        for index, source in enumerate(np.transpose(part, self._axes)):
+            out[index] = _rgb(_bytes(source, start + index))
         return out
 
 
-def _bytes(frame: NDArray[Any], start: int) -> NDArray[np.uint8]:
-    """A frame (H, W, C) as uint8; float [0, 1] is rounded to the nearest of 256 levels."""
+def _bytes(frame: NDArray[Any], index: int) -> NDArray[np.uint8]:
+    """A frame (H, W, C) as uint8; float [0, 1] is rounded to the nearest of 256 levels. index: of the frame."""
     if frame.dtype == np.uint8:
         return np.asarray(frame, np.uint8)
-    if frame.dtype == np.bool_ or not np.issubdtype(frame.dtype, np.floating):
-        raise ClipError(f"video holds {frame.dtype}; expected uint8 in 0 to 255 or float in [0, 1]")
+    if not np.issubdtype(frame.dtype, np.floating):
+        raise ClipError(f"video holds {frame.dtype}; expected uint8 in 0 to 255 or float in [0, 1]; {_cast(frame)}")
     planes = [np.ascontiguousarray(frame[..., c], np.float32) for c in range(frame.shape[-1])]
-    for plane in planes:
-        # NaN and infinity survive neither comparison
-        low, high = float(plane.min()), float(plane.max())
-        if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):
-            what = "NaN or infinite values" if not np.isfinite(plane).all() else f"values from {low:.3g} to {high:.3g}"
-            hint = ": (x + 1) / 2 brings [-1, 1] there" if -1.1 < low < -RANGE_SLACK and high < 1.1 else ""
-            raise ClipError(f"video holds {what} near frame {start}; floats must lie in [0, 1]{hint}")
+    # NaN and infinity survive neither comparison
+    if not all(plane.min() >= -RANGE_SLACK and plane.max() <= 1 + RANGE_SLACK for plane in planes):
+        raise ClipError(_out_of_range(np.stack(planes), index))
     levels = [cv2.convertScaleAbs(plane, alpha=255.0) for plane in planes]
     return np.asarray(cv2.merge(levels), np.uint8).reshape(frame.shape)
+
+
+def _cast(frame: NDArray[Any]) -> str:
+    """What to do with a dtype that holds no pictures."""
+    if frame.dtype == np.bool_:
+        return "give .astype(np.uint8) * 255"
+    if np.issubdtype(frame.dtype, np.integer):
+        return "if the values lie in 0 to 255, give .astype(np.uint8), or .to(torch.uint8) of a tensor"
+    return "give real numbers of one of these kinds"
+
+
+def _out_of_range(values: NDArray[np.float32], index: int) -> str:
+    if not np.isfinite(values).all():
+        return (
+            f"video holds NaN or infinite values in frame {index}; floats must lie in [0, 1]; "
+            "leave the clip out, or decode it in float32 if half precision overflowed"
+        )
+    low, high = float(values.min()), float(values.max())
+    hint = "scale them to it"
+    if -1.1 < low < -RANGE_SLACK and high < 1.1:
+        hint = "(x + 1) / 2 brings [-1, 1] there"
+    elif low >= -RANGE_SLACK and 2 < high < 256:
+        hint = "if they run from 0 to 255, divide by 255"
+    return f"video holds values from {low:.3g} to {high:.3g} in frame {index}; floats must lie in [0, 1]; {hint}"
 
 
 def _rgb(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -129,10 +162,13 @@ def _rgb(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _size_of_images(images: Any) -> tuple[int, int]:
     kinds = {type(image).__name__ for image in images if not hasattr(image, "convert")}
     if kinds:
-        raise ClipError(f"video is a list of {', '.join(sorted(kinds))}; expected PIL images, or one array or tensor")
+        videos = all(isinstance(item, str | bytes | list | tuple) or hasattr(item, "__fspath__") for item in images)
+        hint = "give one Clip for each video" if videos else "make one of them with np.stack or torch.stack"
+        told = f"video is a list of {', '.join(sorted(kinds))}; expected PIL images, or one array or tensor"
+        raise ClipError(f"{told}; {hint}")
     sizes = {image.size for image in images}
     if len(sizes) > 1:
-        raise ClipError(f"the images differ in size: {sorted(sizes)[:3]}; expected one size")
+        raise ClipError(f"the images differ in size: {sorted(sizes)[:3]}; expected one size; resize or crop them to it")
     return (images[0].height, images[0].width) if images else (0, 0)
 
 
@@ -153,6 +189,19 @@ def split_diffusers(output: Any, prompts: Sequence[str] | str, fps: float, sampl
     if sound is not None and sample_rate is None:
         raise ClipError("the pipeline returned sound; give its sample_rate in Hz")
     return [
-        Clip(video, prompt=text, fps=fps, audio=audio, sample_rate=sample_rate if audio is not None else None)
+        Clip(
+            video,
+            prompt=text,
+            layout=_layout_of_diffusers(video),
+            fps=fps,
+            audio=audio,
+            sample_rate=sample_rate if audio is not None else None,
+        )
         for video, text, audio in zip(videos, texts, sounds, strict=True)
     ]
+
+
+def _layout_of_diffusers(video: Any) -> str | None:
+    """Diffusers returns no CTHW: (4, 3, H, W), which could be one, is four frames of it."""
+    shape = tuple(video.shape) if is_array(video) else ()
+    return "TCHW" if len(shape) == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS else None

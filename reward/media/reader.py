@@ -10,7 +10,7 @@ import numpy as np
 from cinereward.errors import ClipError
 from cinereward.media.features import Features
 from cinereward.media.intake import ArrayFrames, is_array
-from cinereward.media.pictures import FileFrames, source_of
+from cinereward.media.pictures import Decoder, FileFrames, source_of
 from cinereward.media.sound import SoundTrack, array_sound, file_sound
 from cinereward.types import Clip, Window
 
@@ -23,7 +23,7 @@ LEAST_SIDE = 16  # pixels; below, no measure of a picture means anything
 class Reader:
     """An open clip. fps, count (frames) and size (height, width) are known before anything is decoded."""
 
-    def __init__(self, clip: Clip, *, sound: bool = False) -> None:
+    def __init__(self, clip: Clip, *, sound: bool = False, decoder: Decoder = "pyav") -> None:
         self.clip = clip
         video = clip.video
         self._source: str | bytes | None = None
@@ -32,7 +32,7 @@ class Reader:
             self._frames = ArrayFrames(clip)
         elif isinstance(video, str | bytes | bytearray | memoryview) or hasattr(video, "__fspath__"):
             self._source = source_of(video)
-            self._frames = FileFrames(self._source, clip.fps)
+            self._frames = FileFrames(self._source, clip.fps, decoder)
         else:
             raise ClipError(
                 f"video is a {type(video).__name__}; expected a path, bytes, a tensor, an array or a list of PIL images"
@@ -42,6 +42,8 @@ class Reader:
             raise ClipError(
                 f"frames of {self.size[1]} x {self.size[0]} pixels; at least {LEAST_SIDE} x {LEAST_SIDE} are needed"
             )
+        if clip.audio is not None:
+            array_sound(clip)  # sound that is no sound is told, whether or not anyone listens
         self._listens = sound
 
     def _open_sound(self) -> SoundTrack | None:
@@ -102,14 +104,15 @@ class Reader:
         )
 
 
-def open_clip(clip: Clip, *, sound: bool = False) -> Reader:
+def open_clip(clip: Clip, *, sound: bool = False, decoder: Decoder = "pyav") -> Reader:
     """Open a clip for reading.
 
     Args:
         clip: what to read.
         sound: whether any operator listens; sound that nobody listens to is not decoded.
+        decoder: of files; "decord" is for clips known to be whole, since it conceals damage.
 
     Raises:
         ClipError: it cannot be read; the message says what came, what was expected and what to do.
     """
-    return Reader(clip, sound=sound)
+    return Reader(clip, sound=sound, decoder=decoder)

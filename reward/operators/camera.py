@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from cinereward.operators.tracks import Tracks, join, measurements, owned, smooth
+from cinereward.errors import OperatorError
+from cinereward.operators.tracks import LEAST_FRAMES, Tracks, join, measurements, owned, smooth
 from cinereward.types import Evidence, Measurement, MeasurementSpec, OperatorSpec, Partial, Window
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class Camera:
     def merge(self, partials: Sequence[Partial]) -> Evidence:
         """Speed, shake and jerk over the shots."""
         tracks = join(partials)
+        if len(tracks.times) < LEAST_FRAMES:
+            raise OperatorError(f"{len(tracks.times)} frames; movement is a matter of at least {LEAST_FRAMES}")
         inside = np.ones(len(tracks.times), bool)
         inside[[shot.first for shot in tracks.shots()]] = False
         tremor, jolts, speed = steadiness(tracks)
@@ -105,6 +108,8 @@ class Camera:
                 },
                 {
                     "speed_track": (tracks.times, speed),
+                    "top_speed_track": (tracks.times, speed),
+                    "motion_track": (tracks.times, np.where(inside, tracks["motion"] * tracks.fps, 0.0)),
                     "shake_track": (tracks.times, np.abs(tremor)),
                     "jerk_track": (tracks.times, jolts),
                 },

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from cinereward.operators.tracks import Tracks, join, measurements, owned, smooth
-from cinereward.types import Evidence, MeasurementSpec, OperatorSpec, Partial, Window
+from cinereward.operators.tracks import BAR, LEAST_FRAMES, Tracks, join, measurements, owned, smooth
+from cinereward.types import Evidence, Measurement, MeasurementSpec, OperatorSpec, Partial, Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     Float64 = NDArray[np.float64]
 
 WHITE, BLACK = 250, 4  # 8-bit luma from which, and up to which, no detail is left
-BAR = 24  # luma that the bars of a letterbox do not pass
 FLICKER_SIGMA = 0.2  # seconds; slower changes of level are light, not flicker
 
 
@@ -77,6 +76,13 @@ class Exposure:
         shadows = picture[:, : BLACK + 1].sum(axis=1)
         low, middle, high = (_percentile(cumulative, share) / 255 for share in (0.01, 0.5, 0.99))
         flicker = flicker_track(tracks)
+        told = len(tracks.times) >= LEAST_FRAMES
+        unsteady = Measurement(
+            name="flicker",
+            value=float(np.sqrt(np.mean(flicker**2))) if told else np.nan,
+            unit="% of full scale",
+            note="" if told else f"{len(tracks.times)} frames; flicker is a matter of at least {LEAST_FRAMES}",
+        )
         return Evidence(
             operator=self.spec.name,
             version=self.spec.version,
@@ -88,12 +94,14 @@ class Exposure:
                     "white_point": np.median(high),
                     "range": np.median(high - low),
                     "level": np.median(middle),
-                    "flicker": np.sqrt(np.mean(flicker**2)),
+                    "flicker": unsteady,
                 },
                 {
                     "highlights_track": (tracks.times, highlights),
                     "shadows_track": (tracks.times, shadows),
                     "level_track": (tracks.times, middle),
+                    "white_point_track": (tracks.times, high),
+                    "range_track": (tracks.times, high - low),
                     "flicker_track": (tracks.times, np.abs(flicker)),
                 },
             ),
@@ -135,7 +143,7 @@ def flicker_track(tracks: Tracks) -> Float64:
 
     The median over the grid is what all of the picture does at once: an object that passes moves only some cells.
     """
-    grid = tracks["thumbs"].reshape(len(tracks.times), -1, 3).astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    grid = tracks.luma()[:, tracks.picture()]
     out = np.zeros(len(grid))
     for shot in tracks.shots():
         cells = grid[shot.first : shot.last]

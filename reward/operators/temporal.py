@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from cinereward.operators.tracks import Tracks, join, measurements, owned
+from cinereward.errors import OperatorError
+from cinereward.operators.tracks import BAR, LEAST_FRAMES, Tracks, join, measurements, owned
 from cinereward.types import Evidence, MeasurementSpec, OperatorSpec, Partial, Window
 
 if TYPE_CHECKING:
@@ -101,9 +102,13 @@ class Temporal:
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
-            left = _cells(cv2.absdiff(grey[row], explained).astype(np.float32))
-            residual[row] = np.maximum(left - _quietest(left), 0) / np.maximum(contrast[row], contrast[row - 1])
-            found, expected = _above_noise(_cells(fine[row])), _above_noise(_moved(fine[row - 1], flow[row]))
+            # a change of level of the whole picture is flicker, and told as such by exposure
+            gain = float(np.clip((cv2.mean(grey[row])[0] + 1) / (cv2.mean(explained)[0] + 1), 0.5, 2))
+            left = _cells(cv2.absdiff(grey[row], cv2.convertScaleAbs(explained, alpha=gain)).astype(np.float32))
+            lit = _lit(grey[row])
+            residual[row] = np.maximum(left - _quietest(left, lit), 0) / np.maximum(contrast[row], contrast[row - 1])
+            found = _above_noise(_cells(fine[row]), lit)
+            expected = _above_noise(_moved(fine[row - 1], flow[row]) * gain, lit)
             detail[row] = np.log2(found / expected)
         first = window.overlap
         return Partial(
@@ -121,10 +126,12 @@ class Temporal:
     def merge(self, partials: Sequence[Partial]) -> Evidence:
         """Robust statistics inside shots; a cut explains itself."""
         tracks = join(partials)
+        if len(tracks.times) < LEAST_FRAMES:
+            raise OperatorError(f"{len(tracks.times)} frames; stability is a matter of at least {LEAST_FRAMES}")
         inside = np.ones(len(tracks.times), bool)
         inside[[shot.first for shot in tracks.shots()]] = False
         residual = tracks["residual"].astype(np.float64)
-        usual = np.median(residual.reshape(len(residual), -1), axis=1)
+        usual = np.median(residual[:, shown_cells(tracks)], axis=1)
         flicker = detail_flicker(tracks, inside)
         burst = collapse(tracks, inside)
         repeated, dropped, frozen = cadence(tracks, inside)
@@ -175,17 +182,24 @@ def _changed(difference: NDArray[np.uint8]) -> float:
     return cv2.countNonZero(cv2.inRange(difference, int(3 + 6 * grain), 255)) / difference.size
 
 
-def _quietest(cells: NDArray[np.float32]) -> float:
-    """What the quietest tenth of the blocks has: noise, which the others have too."""
-    return float(np.sort(cells, axis=None)[cells.size // 10])
+def _lit(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which blocks are brighter than the bars of a letterbox are; all of them where none is."""
+    lit = _cells(grey[::2, ::2].astype(np.float32)) > BAR
+    return np.asarray(lit if lit.any() else ~lit)
 
 
-def _above_noise(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+def _quietest(cells: NDArray[np.float32], lit: NDArray[np.bool_]) -> float:
+    """What the quietest tenth of the lit blocks has: noise, which the others have too."""
+    ordered = np.sort(cells[lit])
+    return float(ordered[ordered.size // 10])
+
+
+def _above_noise(cells: NDArray[np.float32], lit: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Detail of each block beyond noise, and DETAIL_FLOOR more.
 
     Half of the noise is taken off: with none, grain would hide changes of detail; with all of it, grain would be one.
     """
-    return np.asarray(np.maximum(cells - 0.5 * _quietest(cells), 0) + DETAIL_FLOOR, np.float32)
+    return np.asarray(np.maximum(cells - 0.5 * _quietest(cells, lit), 0) + DETAIL_FLOOR, np.float32)
 
 
 def _moved(patches: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -211,9 +225,15 @@ def _contrast(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(spread + CONTRAST_FLOOR, np.float32)
 
 
+def shown_cells(tracks: Tracks) -> NDArray[np.bool_]:
+    """Which blocks show picture, bool (14, 24): bars would dilute every median over blocks."""
+    share = cv2.resize(tracks.picture().astype(np.float32), CELLS, interpolation=cv2.INTER_AREA)
+    return np.asarray(share > 0.5 * float(share.max()))
+
+
 def detail_flicker(tracks: Tracks, inside: NDArray[np.bool_]) -> Float64:
     """How much finer or coarser each frame's detail is than the frame before, moved along, lets expect; octaves."""
-    off = np.abs(tracks["detail"].astype(np.float64)).reshape(len(tracks.times), -1)
+    off = np.abs(tracks["detail"].astype(np.float64))[:, shown_cells(tracks)]
     return np.where(inside, np.median(off, axis=1), 0.0)
 
 
@@ -225,11 +245,12 @@ def collapse(tracks: Tracks, inside: NDArray[np.bool_]) -> Float64:
     """
     change = np.where(inside[:, None, None], np.abs(tracks["detail"]), 0.0).astype(np.float32)
     regions = np.stack([cv2.blur(frame, (3, 3)) for frame in change]).astype(np.float64)
+    shown = shown_cells(tracks)
     reach = max(2, round(AROUND * tracks.fps))
     out = np.zeros(len(regions))
     for t in np.flatnonzero(inside):
         usual = np.median(regions[max(0, t - reach) : t + reach + 1], axis=0)
-        beyond = float((regions[t] - 2 * usual).max()) - 2 * float(np.median(regions[t]))
+        beyond = float((regions[t] - 2 * usual).max()) - 2 * float(np.median(regions[t][shown]))
         speed = float(tracks["step"][t]) * tracks.fps  # widths / s: a whip of the camera smears by itself
         out[t] = max(0.0, beyond) / (1 + 4 * speed**2)
     return out

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     Float64 = NDArray[np.float64]
 
 
+LEAST_FRAMES = 4  # fewer tell nothing of what lies between frames: that is no perfect steadiness
+BAR = 24  # luma that the bars of a letterbox do not pass
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tracks:
     """One clip's tracks from its first frame to its last, by name."""
@@ -33,6 +37,17 @@ class Tracks:
     def shots(self) -> tuple[Shot, ...]:
         """The clip's shots, found in its "thumbs"."""
         return find_shots(self.times, self.by_name["thumbs"], self.fps)
+
+    def luma(self) -> Float64:
+        """Luma of the "thumbs", float64 (N, 18, 32)."""
+        return np.asarray(self.by_name["thumbs"].astype(np.float64) @ np.array([0.299, 0.587, 0.114]))
+
+    def picture(self) -> NDArray[np.bool_]:
+        """Where the thumbnails show picture, bool (18, 32): not where they are dark all along, as bars are."""
+        dark = np.quantile(self.luma(), 0.9, axis=0) <= BAR
+        rows, columns = np.any(~dark, axis=1), np.any(~dark, axis=0)
+        shown = np.logical_and.outer(rows, columns)
+        return np.asarray(shown if shown.any() else ~shown)
 
 
 def join(partials: Sequence[Partial]) -> Tracks:

@@ -59,7 +59,7 @@ class JudgeConformance:
         expect(came == [], f"no request gave {came!r}; expected []")
 
     def test_verdicts_keep_the_rules(self) -> None:
-        """A score in [0, 1] exactly where SCORED, else NaN with a reason; std and mass in range or NaN."""
+        """A score in [0, 1] exactly where SCORED, else NaN with a reason."""
         lines = [line for verdicts in self._asked(self.requests()) for one in verdicts for line in _broken_rules(one)]
         expect_none(lines, "a missing verdict is NaN with a status and a reason, never a number")
 
@@ -132,6 +132,4 @@ def _broken_rules(one: Verdict) -> list[str]:
         lines.append(f"{one.question}: {one.status.name} without a reason; say why there is no score")
     if not (np.isnan(one.std) or one.std >= 0):
         lines.append(f"{one.question}: std {one.std}; expected 0 or more, or NaN")
-    if not (np.isnan(one.mass) or 0 <= one.mass <= 1 + 1e-6):
-        lines.append(f"{one.question}: mass {one.mass}; expected 0 to 1, or NaN")
     return lines

@@ -363,8 +363,10 @@ def _broken_promises(operator: Operator, found: Evidence, name: str) -> list[str
             lines.append(f"{name}: {key} came in {measurement.unit!r}; expected {item.unit!r}")
         values = np.atleast_1d(np.asarray(measurement.value, np.float64))
         outside = values[~((values >= item.low) & (values <= item.high))]
-        if np.isnan(outside).any():
-            lines.append(f"{name}: {key} came as NaN; raise OperatorError with the reason where there is no number")
-        elif len(outside):
+        if np.isnan(outside).any() and not measurement.note:
+            lines.append(
+                f"{name}: {key} came as NaN without a note; say why there is no number, or raise OperatorError"
+            )
+        elif len(outside) and not np.isnan(outside).all():
             lines.append(f"{name}: {key} came as {outside[0]:g} {item.unit}; expected {item.low:g} to {item.high:g}")
     return lines

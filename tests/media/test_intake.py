@@ -87,13 +87,24 @@ def test_values_a_rounding_error_outside_are_clipped() -> None:
     np.testing.assert_array_equal(frames_of(video, fps=24), np.where(UNIT > 0.5, 255, 0))
 
 
+def spoiled(frame: int, value: float) -> Any:
+    """The clip with one value in one frame that is no part of a picture."""
+    out = UNIT.copy()
+    out[frame, 3, 3, 0] = value
+    return out
+
+
 BAD_VALUES = {
-    "NaN": (np.where(UNIT[3, 3, 3, 0] == UNIT, np.nan, UNIT), "NaN"),
-    "infinite": (np.where(UNIT[3, 3, 3, 0] == UNIT, np.inf, UNIT), "infinite"),
-    "0 to 255 as float": (FRAMES.astype(np.float32), "[0, 1]"),
+    "NaN": (spoiled(4, np.nan), "holds NaN or infinite values in frame 4; floats must lie in [0, 1]; leave the clip"),
+    "infinite": (spoiled(6, np.inf), "NaN or infinite values in frame 6"),
+    "infinite below": (spoiled(0, -np.inf), "NaN or infinite values in frame 0"),
+    "0 to 255 as float": (FRAMES.astype(np.float32), "0 to 255, divide by 255"),
     "-1 to 1": (UNIT * 2 - 1, "(x + 1) / 2"),
-    "int64": (FRAMES.astype(np.int64), "int64"),
-    "bool": (FRAMES > 128, "bool"),
+    "no scale at all": (spoiled(5, -300), "values from -300 to 1 in frame 5; floats must lie in [0, 1]; scale them"),
+    "int16": (FRAMES.astype(np.int16), "if the values lie in 0 to 255, give .astype(np.uint8)"),
+    "int64": (FRAMES.astype(np.int64), "video holds int64; expected uint8 in 0 to 255 or float in [0, 1]; if the"),
+    "int64 tensor": (torch.from_numpy(FRAMES.astype(np.int64)), "or .to(torch.uint8) of a tensor"),
+    "bool": (FRAMES > 128, "video holds bool; expected uint8 in 0 to 255 or float in [0, 1]; give .astype(np.uint8) *"),
     "object": (FRAMES.astype(object), "object"),
     "complex": (UNIT.astype(np.complex64), "complex64"),
 }
@@ -106,8 +117,29 @@ def test_values_that_are_no_pictures_are_refused(name: str) -> None:
     assert says in message and ("expected" in message or "must lie" in message)
 
 
+TENSORS_WITHOUT_VALUES = {
+    "meta": lambda: torch.zeros(CHW.shape, dtype=torch.uint8, device="meta"),
+    "sparse": lambda: torch.from_numpy(UNIT.copy()).to_sparse(),
+    "quantised": lambda: torch.quantize_per_tensor(torch.from_numpy(UNIT.copy()), 1 / 255, 0, torch.quint8),
+}
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+@pytest.mark.parametrize("name", TENSORS_WITHOUT_VALUES)
+def test_a_tensor_that_gives_no_array_is_refused(name: str) -> None:
+    message = refusal(lambda: frames_of(TENSORS_WITHOUT_VALUES[name](), fps=24))
+    assert "video is a Tensor of torch." in message and "give a dense uint8 or float tensor" in message
+
+
 BAD_SHAPES = {
     (8, 3, 64, 3): "layout=",
+    (3, 4, 64, 96): "which is TCHW as well as CTHW; say which with layout=",
+    (3, 3, 64, 96): "layout=",
+    (4, 3, 64, 96): "layout=",
+    (3, 1, 64, 96): "layout=",
+    (1, 4, 64, 96): "layout=",
+    (8, 64, 96, 2): "expected 1, 3 or 4 channels at axis 1 or 3; give grey as 1 channel, colour as 3",
+    (8, 2, 64, 96): "give grey as 1 channel, colour as 3",
     (8, 64, 96): "four axes",
     (2, 8, 64, 96, 3): "one Clip for each",
     (64, 96): "four axes",
@@ -127,8 +159,33 @@ def test_a_named_layout_settles_an_ambiguous_shape() -> None:
     assert find_layout((8, 3, 64, 3), "THWC") == "THWC"
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 64, 96), (3, 3, 64, 96), (4, 3, 64, 96), (1, 3, 64, 96)], ids=str)
+@pytest.mark.parametrize("layout", ["TCHW", "CTHW"])
+def test_a_named_layout_settles_a_clip_of_few_frames(shape: tuple[int, ...], layout: str) -> None:
+    assert find_layout(shape, layout) == layout
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [
+        ((1, 3, 64, 96), "TCHW"),
+        ((1, 1, 64, 96), "TCHW"),
+        ((2, 3, 64, 96), "TCHW"),
+        ((5, 4, 64, 96), "TCHW"),
+        ((1, 64, 96, 3), "THWC"),
+        ((3, 64, 96, 3), "THWC"),
+        ((4, 64, 96, 1), "THWC"),
+    ],
+    ids=str,
+)
+def test_a_clip_of_few_frames_may_be_clear(shape: tuple[int, ...], layout: str) -> None:
+    assert find_layout(shape, None) == layout
+
+
 def test_a_named_layout_that_the_shape_denies_is_refused() -> None:
-    assert "64 channels" in refusal(lambda: find_layout((8, 64, 96, 3), "TCHW"))
+    message = refusal(lambda: find_layout((8, 64, 96, 3), "TCHW"))
+    assert "64 channels in layout TCHW; expected 1, 3 or 4" in message and 'give layout="THWC"' in message
+    assert "give grey as 1 channel, colour as 3" in refusal(lambda: find_layout((8, 64, 96, 2), "THWC"))
 
 
 @pytest.mark.parametrize("fps", [None, 0, -24, float("nan"), float("inf"), 1e6, "fast", [24]])
@@ -150,8 +207,17 @@ def test_an_empty_list_is_refused() -> None:
     assert "no frame" in refusal(lambda: open_clip(Clip([], fps=24)))
 
 
-def test_a_list_of_arrays_is_refused() -> None:
-    assert "ndarray" in refusal(lambda: open_clip(Clip(list(FRAMES), fps=24)))
+LISTS: dict[str, tuple[Any, str]] = {
+    "arrays": (list(FRAMES), "a list of ndarray; expected PIL images, or one array or tensor; make one of them with"),
+    "tensors": (list(torch.from_numpy(UNIT.copy())), "a list of Tensor; expected"),
+    "paths": (["a.mp4", "b.mp4"], "a list of str; expected PIL images, or one array or tensor; give one Clip for each"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_what_are_no_images_is_refused(name: str) -> None:
+    video, says = LISTS[name]
+    assert says in refusal(lambda: open_clip(Clip(video, fps=24)))
 
 
 def test_an_image_file_cut_short_is_refused(out: Any) -> None:
@@ -173,6 +239,15 @@ def test_diffusers_output_becomes_clips_with_their_prompts_and_sound() -> None:
     assert [clip.prompt for clip in clips] == ["a", "b"]
     np.testing.assert_array_equal(frames_of(clips[1].video, fps=24), FRAMES[::-1])
     assert clips[1].audio.shape == (1, 16_000) and clips[1].sample_rate == 16_000
+
+
+def test_a_video_of_few_frames_from_diffusers_is_clear() -> None:
+    (made,) = Clip.from_diffusers(torch.from_numpy(CHW[None, :4] / 255.0), "a", 24)
+    np.testing.assert_array_equal(frames_of(made.video, fps=24, layout=made.layout), FRAMES[:4])
+
+
+def test_diffusers_output_leaves_a_shape_in_doubt_to_the_reader() -> None:
+    assert [clip.layout for clip in Clip.from_diffusers([FRAMES, np.zeros((8, 3, 64, 3))], "a", 24)] == [None, None]
 
 
 DIFFUSERS_FAULTS = {

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from cinereward.errors import ClipError
 from cinereward.media import open_clip, pictures
 from cinereward.media.pictures import FileFrames
 from cinereward.types import Clip
@@ -33,6 +34,7 @@ from .making import (
 )
 
 FRAMES = moving(12)
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 HEVC: Kind = {"codec": "libx265", "options": {"preset": "ultrafast", "x265-params": "log-level=none"}}
 FAST_START: Kind = {**H264, "container_options": {"movflags": "faststart"}}
 # name: file ending, how it is written, and by how many levels a pixel may differ from the source on average
@@ -76,20 +78,36 @@ SIZED += [(name, (33, 57)) for name, (_, kind, _) in FILES.items() if kind["code
 def test_decord_and_pyav_give_identical_frames(name: str, size: tuple[int, int], out: Path) -> None:
     ending, kind, _ = FILES[name]
     path = write(out / f"a.{ending}", moving(12, *size), **kind)
-    reader = FileFrames(str(path))
+    reader = FileFrames(str(path), decoder="decord")
     either = np.concatenate([frames for frames, _ in reader.chunks(5)])
     np.testing.assert_array_equal(either, np.concatenate(list(reader._by_pyav(5, 0))))
 
 
 def test_decord_decodes_ordinary_clips(out: Path) -> None:
     pytest.importorskip("decord")
-    reader = FileFrames(str(write(out / "a.mp4", FRAMES, **H264)))
+    reader = FileFrames(str(write(out / "a.mp4", FRAMES, **H264)), decoder="decord")
     assert sum(len(frames) for frames in reader._by_decord(5)) == len(FRAMES)
 
 
 def test_decord_is_spared_clips_that_would_fill_the_memory(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "DECORD_BYTES", FRAMES.nbytes - 1)
+    assert not list(FileFrames(str(write(out / "a.mp4", FRAMES, **H264)), decoder="decord")._by_decord(5))
+
+
+def test_decord_is_not_asked_unless_chosen(out: Path) -> None:
     assert not list(FileFrames(str(write(out / "a.mp4", FRAMES, **H264)))._by_decord(5))
+
+
+def test_a_damaged_frame_is_told_and_not_filled_in(out: Path) -> None:
+    data = bytearray((SAMPLES / "harbour_soft.mp4").read_bytes())
+    for at in np.random.default_rng(0).integers(6000, 80000, 5):
+        data[at] ^= 0x55
+    (out / "a.mp4").write_bytes(data)
+    for video in (bytes(data), out / "a.mp4"):
+        with pytest.raises(
+            ClipError, match=r"frame \d+ is damaged, and the decoder filled the gap; copy the file again"
+        ):
+            frames_of(video)
 
 
 def test_pyav_takes_over_where_decord_gives_up(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

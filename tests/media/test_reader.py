@@ -105,7 +105,8 @@ def test_decord_decodes_each_frame_once(out: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(decord, "VideoReader", Counting)
     monkeypatch.setattr(FileFrames, "_by_pyav", lambda *_: pytest.fail("decoded a second time"))
-    for window in windows_of(write(out / "a.mp4", FRAMES, **H264)):
+    path = write(out / "a.mp4", FRAMES, **H264)
+    for window in open_clip(Clip(path), decoder="decord").windows(5):
         list(window.features["thumbs"]), list(window.features["flow"]), list(window.features["luma"])
     assert len(asked) == len(FRAMES)
 
