@@ -45,6 +45,8 @@ FIXED_SIZE = frozenset({"h264", "hevc", "mpeg4", "ffv1"})
 # with one thread, 4.5 GB with two; 1440 frames by get_batch, 24 at a time, 2.7 and 3.9 GB. Our windows on PyAV: 0.57 GB
 # at 1 minute and at 10. So decord reads only what may lie in memory whole.
 DECORD_BYTES = 1 << 28
+# Titles in another encoding are no reason to refuse a film: PyAV 19 and later never do, earlier ones have to be told.
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 MAX_PIXELS = 1 << 26  # 64 million a frame: 8K is 33 million
 MAX_FRAMES = 10_000_000
 MAX_GAP = 600.0  # seconds between two frames; more is a broken clock
@@ -112,7 +114,7 @@ def open_container(source: str | bytes) -> Any:
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
-        return av.open(file, options=options, metadata_errors="replace")
+        return av.open(file, options=options, **LENIENT)
     except Exception as error:
         raise ClipError(
             f"this is not a video file that can be read ({_short(error)}); give a whole mp4, mkv or webm file"
