@@ -233,7 +233,8 @@ def test_a_verdict_that_failed_has_no_score() -> None:
     ],
 )
 def test_the_ends_of_a_range_belong_to_it(kind: type[Any], changed: dict[str, Any]) -> None:
-    kind(**GOOD[kind] | changed)
+    made = kind(**GOOD[kind] | changed)
+    assert {name: getattr(made, name) for name in changed} == changed
 
 
 @pytest.mark.parametrize("kind", [*(kind for kind in GOOD if kind is not PairSide), types.Judge, Clip])
