@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -122,10 +122,10 @@ class Sound:
     """A stretch of a clip's sound.
 
     samples: float32 (lead + N,), mono, `sample_rate` Hz; the first `lead` of them belong to the stretch before (zeros
-    at the start of the clip), so that a spectrum at its edge needs no guess. original: float32 (channels, M) at
-    `original_rate` Hz, [-1, 1] but for small overshoots, without lead. start: of the stretch itself, in seconds from
-    the clip's first frame. Stretches follow one another without a gap; sound that starts late is padded with zeros,
-    sound that ends early ends (N = 0), sound that runs on is kept for 10 s after the last frame.
+    at the start of the clip), so that a spectrum or a filter at its edge needs no guess. original: float32 (channels,
+    original_lead + M) at `original_rate` Hz, [-1, 1] but for small overshoots. start: of the stretch itself, in s from
+    the clip's first frame. Stretches follow without a gap; late sound is padded with zeros, sound that ends early ends
+    (N = 0), sound that runs on is kept for 10 s after the last frame.
     """
 
     samples: Float32
@@ -133,6 +133,7 @@ class Sound:
     original_rate: int
     start: float
     lead: int = 0
+    original_lead: int = 0
     sample_rate: int = 16_000
 
     @property
@@ -204,11 +205,13 @@ class Partial:
 
     times: float64 (N,). tracks: name -> array (N, ...); a pair of frames is filed under its later frame, and the
     clip's first frame, which has no earlier one, holds NaN (or zeros where the dtype has no NaN). fps: frames a second.
+    sounds: name -> array (M, ...) on the sound's own grid: any number of rows.
     """
 
     times: Float64
     fps: float
     tracks: Mapping[str, NDArray[Any]]
+    sounds: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, track in self.tracks.items():
@@ -320,9 +323,7 @@ class Critique:
             raise ValueError(f"locus is {self.locus!r}; expected one of {', '.join(LOCI)}")
         if not (0.0 <= self.severity <= 1.0 and 0.0 <= self.start <= self.end):
             told = f"severity {self.severity} from {self.start} s to {self.end} s"
-            raise ValueError(
-                f"{told}; expected severity from 0 to 1 and 0 <= start <= end, from the clip's first frame"
-            )
+            raise ValueError(f"{told}; expected severity from 0 to 1 and 0 <= start <= end")
         if self.shot is not None and not self.shot >= 1:
             raise ValueError(f"shot is {self.shot}; expected 1 or more; give None where it spans several")
 

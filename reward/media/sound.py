@@ -41,7 +41,8 @@ class SoundTrack:
         self.original_rate = original_rate
         self._blocks = blocks
         self._mono = _Tape(RATE, 1, offset, lead=LEAD)
-        self._original = _Tape(original_rate, channels, offset, lead=0)
+        self._lead = round(LEAD * original_rate / RATE)
+        self._original = _Tape(original_rate, channels, offset, lead=self._lead)
         self._ended = False
 
     def until(self, end: float, *, last: bool = False) -> Sound:
@@ -57,7 +58,14 @@ class SoundTrack:
                 self._original.write(original)
         samples, began = self._mono.read(end, self._ended)
         original, _ = self._original.read(end, self._ended)
-        return Sound(samples=samples[0], original=original, original_rate=self.original_rate, start=began, lead=LEAD)
+        return Sound(
+            samples=samples[0],
+            original=original,
+            original_rate=self.original_rate,
+            start=began,
+            lead=LEAD,
+            original_lead=self._lead,
+        )
 
 
 class _Tape:

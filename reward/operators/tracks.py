@@ -58,11 +58,11 @@ def join(partials: Sequence[Partial]) -> Tracks:
     """
     if not partials:
         raise OperatorError("no window was measured; the clip has no frames")
-    names = partials[0].tracks
+    rows = [{**partial.tracks, **partial.sounds} for partial in partials]
     return Tracks(
         times=np.concatenate([partial.times for partial in partials]),
         fps=partials[0].fps,
-        by_name={name: np.concatenate([partial.tracks[name] for partial in partials]) for name in names},
+        by_name={name: np.concatenate([row[name] for row in rows]) for name in rows[0]},
     )
 
 

@@ -30,7 +30,7 @@ def sound_of(video: Any, length: int = 5, **fields: Any) -> tuple[np.ndarray, np
     """The mono samples (N,) and the original (channels, M) of a clip, its stretches put together."""
     sounds = [window.sound for window in windows_of(video, length, sound=True, **fields)]
     mono = np.concatenate([s.samples[s.lead :] for s in sounds if s is not None])
-    return mono, np.concatenate([s.original for s in sounds if s is not None], axis=1)
+    return mono, np.concatenate([s.original[:, s.original_lead :] for s in sounds if s is not None], axis=1)
 
 
 def refusal(call: Callable[[], Any]) -> str:
