@@ -304,8 +304,7 @@ class JudgeRequest:
 class Critique:
     """One finding a director understands: where it is, how bad, what a viewer feels, and the change to make.
 
-    shot: 1-based, None where it spans several. start, end: seconds. severity: [0, 1]. evidence: names of the
-    measurements behind it, as "operator.measurement".
+    shot: 1-based, None where it spans several. start, end: s. severity: [0, 1]. evidence: "operator.measurement" names.
     """
 
     dimension: str
