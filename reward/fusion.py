@@ -71,13 +71,16 @@ def score_term(term: Term, measurement: Measurement) -> TermScore:
     )
 
 
-def fuse(terms: Sequence[Term], evidence: Mapping[str, Evidence], failures: Mapping[str, str]) -> Fused:
+def fuse(
+    terms: Sequence[Term], evidence: Mapping[str, Evidence], failures: Mapping[str, str], because: str = ""
+) -> Fused:
     """Score one sub-dimension from its terms.
 
     Args:
         terms: of the profile, at least one.
         evidence: operator -> what it measured on this clip.
         failures: operator -> why it failed.
+        because: why the terms are not the profile's own, for the reason.
 
     Returns:
         FAILED, with the reason, where a measurement that a term needs is missing or NaN.
@@ -108,7 +111,7 @@ def fuse(terms: Sequence[Term], evidence: Mapping[str, Evidence], failures: Mapp
         value=min(1.0, max(0.0, value)),
         std=min(MOST_STD, math.sqrt(variance)),
         status=Status.SCORED,
-        reason="; ".join(_told(part) for part in worst_first),
+        reason="; ".join([*(_told(part) for part in worst_first), *filter(None, [because])]),
         terms=worst_first,
     )
 

@@ -71,10 +71,10 @@ def gate_hash() -> str:
 @cache
 def _patterns() -> Mapping[str, Mapping[str, re.Pattern[str]]]:
     """Expectation -> "asks", "denies", "closes" -> one pattern."""
-    return {name: {kind: _pattern(entry.get(kind, {})) for kind in KINDS} for name, entry in _table()["words"].items()}
+    return {name: {kind: pattern(entry.get(kind, {})) for kind in KINDS} for name, entry in _table()["words"].items()}
 
 
-def _pattern(languages: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
+def pattern(languages: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
     """English words at word boundaries, Chinese anywhere; <name> stands for the list of that name."""
     english, chinese = ("|".join(map(_filled, languages.get(key, ()))) for key in ("en", "zh"))
     # each half looks at the next letter first: most places in a text are none of its business

@@ -21,6 +21,7 @@ from cinereward.engine import Engine, Measured
 from cinereward.errors import ConfigError
 from cinereward.fusion import Fused, fuse
 from cinereward.gate import gate_hash, open_gate
+from cinereward.intents import read_intents, vary
 from cinereward.operators import known, load
 from cinereward.profile import Profile, close_to, load_profile
 from cinereward.types import Clip, Critique, Operator, Status
@@ -150,13 +151,12 @@ class RewardModel:
         if len(set(names)) < len(names):
             raise ConfigError(f"an operator is named twice: {', '.join(names)}")
         promised = {f"{op.spec.name}.{item.name}" for op in self.operators for item in op.spec.measurements}
-        for dimension, terms in self.profile.curves.items():
-            for measurement in (term.measurement for term in terms):
-                operator = measurement.partition(".")[0]
-                if operator in names and measurement not in promised:
-                    raise ConfigError(f"{dimension}: {close_to(measurement, promised)}")
-                if operator not in names and operator not in known():
-                    raise ConfigError(f"{dimension}, {measurement}: {close_to(operator, {*names, *known()})}")
+        for where, measurement in self.profile.speaks_of():
+            operator = measurement.partition(".")[0]
+            if operator in names and measurement not in promised:
+                raise ConfigError(f"{where}: {close_to(measurement, promised)}")
+            if operator not in names and operator not in known():
+                raise ConfigError(f"{where}, {measurement}: {close_to(operator, {*names, *known()})}")
 
     def _version(self) -> str:
         parts = [f"cinereward={importlib.metadata.version('cinereward')}", f"profile={self.profile.name}"]
@@ -173,12 +173,14 @@ class RewardModel:
 
     def _score(self, clip: Clip, measured: Measured) -> _Scored:
         gate = open_gate(clip, self.taxonomy)
+        intents = self.profile.intents
+        varied = vary(self.profile.curves, intents, read_intents(clip.prompt, intents))
         there = {operator.spec.name for operator in self.operators}
         fused: dict[str, Fused] = {}
         for name in self.dimensions:
-            terms = self.profile.curves.get(name, ())
-            if name in gate.closed:
-                fused[name] = _nothing(Status.GATED, gate.closed[name])
+            terms = varied.curves.get(name, ())
+            if closed := gate.closed.get(name) or varied.excused.get(name):
+                fused[name] = _nothing(Status.GATED, closed)
             elif not terms:
                 fused[name] = _nothing(Status.UNAVAILABLE, f"no evidence in profile {self.profile.name}")
             elif absent := {term.measurement.partition(".")[0] for term in terms} - there:
@@ -187,8 +189,8 @@ class RewardModel:
             elif measured.error is not None:
                 fused[name] = _nothing(Status.FAILED, str(measured.error))
             else:
-                fused[name] = fuse(terms, measured.evidence, measured.failures)
-        found = critique.find(fused, self.profile.curves, measured.evidence, measured.duration)
+                fused[name] = fuse(terms, measured.evidence, measured.failures, varied.because.get(name, ""))
+        found = critique.find(fused, varied.curves, measured.evidence, measured.duration)
         return _Scored(fused=tuple(fused.values()), critiques=found, measured=measured)
 
     def _batch(self, rows: Sequence[_Scored]) -> RewardBatch:

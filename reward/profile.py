@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -58,6 +58,49 @@ class Term(_Frozen):
         return self
 
 
+class Variant(_Frozen):
+    """What an intent makes of a measurement's curves: other points, a stretched value axis, or no say at all.
+
+    stretch: a measured value of v counts as v / stretch. Exactly one of the three is given.
+    """
+
+    points: tuple[tuple[float, float], ...] | None = Field(default=None, min_length=2)
+    stretch: float | None = Field(default=None, gt=0, le=100)
+    excused: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Variant:
+        if sum((self.points is not None, self.stretch is not None, self.excused)) != 1:
+            raise ValueError("give one of points, stretch, excused: true")
+        return self
+
+    def of(self, term: Term) -> Term:
+        """The term under this intent."""
+        if self.points is not None:
+            return Term.model_validate({**term.model_dump(), "points": self.points, "shape": shape(self.points)})
+        stretched = tuple((x * (self.stretch or 1.0), y) for x, y in term.points)
+        return term.model_copy(update={"points": stretched})
+
+
+def shape(points: Sequence[tuple[float, float]]) -> str:
+    """Whether a curve through these points is rising, falling or peaked."""
+    ys = [y for _, y in points]
+    return "rising" if ys == sorted(ys) else "falling" if ys == sorted(ys, reverse=True) else "peaked"
+
+
+class Intent(_Frozen):
+    """A taste that a prompt may ask for, and what it changes.
+
+    words: "en", "zh" -> regular expressions, as in gate.yaml. curves: measurement -> its variant, wherever it counts.
+    asks: sub-dimension -> further terms, for what the words call for and a clip may lack.
+    """
+
+    words: dict[Literal["en", "zh"], tuple[str, ...]] = Field(min_length=1)
+    but: dict[Literal["en", "zh"], tuple[str, ...]] = {}
+    curves: dict[str, Variant] = {}
+    asks: dict[str, tuple[Term, ...]] = {}
+
+
 class Weights(_Frozen):
     """Weights by name at each level of the taxonomy; what is not named weighs 1."""
 
@@ -80,8 +123,8 @@ class Profile(_Frozen):
 
     name: of the profile. validated: how it was held against human ratings and what came of it, or None: not yet.
     window_frames: frames a window holds. batch_size: windows an operator is handed at once. decoder: of files; "decord"
-    is for clips known to be whole, since it conceals damage. curves: sub-dimension -> terms. taxonomy: a path, or None
-    for the shipped one.
+    is for clips known to be whole, since it conceals damage. curves: sub-dimension -> terms. intents: taste that a prompt
+    may ask for. taxonomy: a path, or None for the shipped one.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
@@ -92,6 +135,7 @@ class Profile(_Frozen):
     batch_size: int = Field(default=1, ge=1, le=1024)
     decoder: Literal["pyav", "decord"] = "pyav"
     weights: Weights = Weights()
+    intents: dict[str, Intent] = {}
     taxonomy: str | None = None
 
     def load_taxonomy(self) -> Taxonomy:
@@ -101,15 +145,24 @@ class Profile(_Frozen):
             ConfigError: the profile names what the taxonomy does not have.
         """
         taxonomy = load_taxonomy(self.taxonomy)
-        for name in self.curves:
+        asked = [(f"intent {key}", name) for key, intent in self.intents.items() for name in intent.asks]
+        for where, name in [*(("curves", name) for name in self.curves), *asked]:
             if name not in taxonomy.names:
-                raise ConfigError(f"profile {self.name}, curves: {close_to(name, taxonomy.names)}")
+                raise ConfigError(f"profile {self.name}, {where}: {close_to(name, taxonomy.names)}")
         for level in LEVELS:
             valid, _ = taxonomy.fold_index(level)
             for name in getattr(self.weights, level):
                 if name not in valid:
                     raise ConfigError(f"profile {self.name}, weights of level {level}: {close_to(name, valid)}")
         return taxonomy
+
+    def speaks_of(self) -> Iterator[tuple[str, str]]:
+        """Every measurement that is named, with where: a sub-dimension, or "intent noir"."""
+        for name, terms in self.curves.items():
+            yield from ((name, term.measurement) for term in terms)
+        for key, intent in self.intents.items():
+            asked = [term.measurement for terms in intent.asks.values() for term in terms]
+            yield from ((f"intent {key}", measurement) for measurement in [*intent.curves, *asked])
 
     @property
     def hash(self) -> str:
@@ -120,9 +173,9 @@ class Profile(_Frozen):
         """
         beside = {"validated": True, "taxonomy": True, "batch_size": True}
         said = self.model_dump(mode="json", exclude=beside)
-        for terms in said["curves"].values():
-            for term in terms:
-                del term["source"]
+        asked = [terms for intent in said["intents"].values() for terms in intent["asks"].values()]
+        for term in itertools.chain.from_iterable([*said["curves"].values(), *asked]):
+            del term["source"]
         text = json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -130,7 +183,7 @@ class Profile(_Frozen):
 def load_profile(name_or_path: str | Path) -> Profile:
     """Read a profile by its name ("signal") or from your own YAML.
 
-    `curves:` may hold the curves themselves or the path of a file that does, relative to the profile's own folder.
+    `curves:` and `intents:` may hold their content or the path of a file that does, relative to the profile's own folder.
 
     Raises:
         ConfigError: there is no such profile, or it holds what it may not; the message lists the valid keys.
@@ -155,8 +208,9 @@ def _choice() -> str:
 
 def _read(path: Path) -> Profile:
     content = read_yaml(path)
-    if isinstance(content, dict) and isinstance(content.get("curves"), str):
-        content["curves"] = read_yaml(path.parent / content["curves"])
+    for key in ("curves", "intents"):
+        if isinstance(content, dict) and isinstance(content.get(key), str):
+            content[key] = read_yaml(path.parent / content[key])
     if isinstance(content, dict) and isinstance(content.get("taxonomy"), str):
         content["taxonomy"] = str(path.parent / content["taxonomy"])
     return build(Profile, content, str(path))
@@ -198,7 +252,9 @@ def build(model: type[Model], content: Any, where: str) -> Model:
 
 def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """The keys that are valid at a place inside a model."""
-    inside: Any = {"curves": Term, "weights": Weights}.get(str(place[0]), model) if place else model
+    inside: Any = {"curves": Term, "weights": Weights, "intents": Intent}.get(str(place[0]), model) if place else model
+    if inside is Intent and len(place) > 2:
+        inside = Variant if place[2] == "curves" else Term
     return sorted(inside.model_fields)
 
 

@@ -19,11 +19,11 @@ TIERS = (
     ("types", "errors", "taxonomy", "profile", "batch", "weights"),
     ("media",),
     ("operators",),
-    ("gate", "judge"),
+    ("gate", "judge", "intents"),
     ("fusion", "weighting"),
     ("critique",),
     ("engine", "model"),
-    ("calibration", "report"),
+    ("calibration", "output", "report", "words"),
     ("testing", "serve", "adapters"),
     ("agents",),
     ("asked", "doctor", "explain", "rows", "show"),  # what the command is made of

@@ -197,7 +197,7 @@ UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
     (
         PROFILE | {"curve": {}},
         "curve",
-        "batch_size, curves, decoder, name, operators, taxonomy, validated, weights, window_frames",
+        "batch_size, curves, decoder, intents, name, operators, taxonomy, validated, weights, window_frames",
     ),
     (
         PROFILE | {"curves": {FOCUS: [TERM | {"point": []}]}},

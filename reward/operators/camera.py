@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from cinereward.errors import OperatorError
+from cinereward.operators.moves import MOVES, shares
 from cinereward.operators.tracks import LEAST_FRAMES, Tracks, join, measurements, owned, smooth
 from cinereward.types import Evidence, Measurement, MeasurementSpec, OperatorSpec, Partial, Window
 
@@ -53,6 +54,7 @@ class Camera:
                 meaning="amount of motion, of camera and things together",
             ),
             MeasurementSpec(name="fit", unit="share", low=0, high=1, meaning="part of the picture that moves as one"),
+            *(MeasurementSpec(name=name, unit="share", low=0, high=1, meaning=MOVES[name]) for name in MOVES),
         ),
     )
 
@@ -87,7 +89,8 @@ class Camera:
             raise OperatorError(f"{len(tracks.times)} frames; movement is a matter of at least {LEAST_FRAMES}")
         inside = np.ones(len(tracks.times), bool)
         inside[[shot.first for shot in tracks.shots()]] = False
-        tremor, jolts, speed = steadiness(tracks)
+        tremor, jolts, pace = steadiness(tracks)
+        speed = np.sqrt((pace**2).sum(axis=1))
         fit = float(np.median(tracks["fit"][inside])) if inside.any() else 0.0
         shake = float(np.sqrt(np.mean(tremor[inside] ** 2))) if inside.any() else 0.0
         # what moves as one is the camera only as far as most of the picture does
@@ -105,6 +108,7 @@ class Camera:
                     "jerk": jolts.max(initial=0.0),
                     "motion": np.mean(tracks["motion"][inside]) * tracks.fps if inside.any() else 0.0,
                     "fit": fit,
+                    **shares(pace, tracks.shots(), tracks.fps),
                 },
                 {
                     "speed_track": (tracks.times, speed),
@@ -176,13 +180,13 @@ def jolt(steps: Float64, eased: Float64, fps: float) -> Float64:
 
 
 def steadiness(tracks: Tracks) -> tuple[Float64, Float64, Float64]:
-    """For every frame: how far the path trembles and how sharply it jolts (% of width), and its speed (widths / s).
+    """For every frame: how far the path trembles and how sharply it jolts (% of width), and its pace (N, 4) in widths / s.
 
     The path is split at TREMOR: what is slower was meant, what is faster was not. Zoom and roll count by what they
     move at a third of the width from the centre.
     """
     count = len(tracks.times)
-    tremor, jolts, speed = np.zeros(count), np.zeros(count), np.zeros(count)
+    tremor, jolts, paces = np.zeros(count), np.zeros(count), np.zeros((count, len(PATH)))
     lever = np.array([1.0, 1.0, 1 / 3, 1 / 3])
     for shot in tracks.shots():
         steps = tracks["path"][shot.first : shot.last] * lever
@@ -196,5 +200,5 @@ def steadiness(tracks: Tracks) -> tuple[Float64, Float64, Float64]:
         tremor[shot.first : shot.last] = np.sqrt(((course - calm) ** 2).sum(axis=1)) * 100
         pace = np.gradient(calm, axis=0)
         jolts[shot.first : shot.last] = jolt(steps, np.diff(pace, axis=0, prepend=pace[:1]), tracks.fps) * 100
-        speed[shot.first : shot.last] = np.sqrt((pace**2).sum(axis=1)) * tracks.fps
-    return tremor, jolts, speed
+        paces[shot.first : shot.last] = pace * tracks.fps
+    return tremor, jolts, paces
