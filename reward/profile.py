@@ -123,8 +123,8 @@ class Profile(_Frozen):
 
     name: of the profile. validated: how it was held against human ratings and what came of it, or None: not yet.
     window_frames: frames a window holds. batch_size: windows an operator is handed at once. decoder: of files; "decord"
-    is for clips known to be whole, since it conceals damage. curves: sub-dimension -> terms. intents: taste that a prompt
-    may ask for. taxonomy: a path, or None for the shipped one.
+    is for clips known to be whole, since it conceals damage. curves: sub-dimension -> terms. intents: taste that a
+    prompt may ask for. taxonomy: a path, or None for the shipped one.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
@@ -183,7 +183,7 @@ class Profile(_Frozen):
 def load_profile(name_or_path: str | Path) -> Profile:
     """Read a profile by its name ("signal") or from your own YAML.
 
-    `curves:` and `intents:` may hold their content or the path of a file that does, relative to the profile's own folder.
+    `curves:` and `intents:` may hold their content or the path of a file that does, relative to the profile's folder.
 
     Raises:
         ConfigError: there is no such profile, or it holds what it may not; the message lists the valid keys.

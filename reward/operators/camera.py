@@ -180,7 +180,7 @@ def jolt(steps: Float64, eased: Float64, fps: float) -> Float64:
 
 
 def steadiness(tracks: Tracks) -> tuple[Float64, Float64, Float64]:
-    """For every frame: how far the path trembles and how sharply it jolts (% of width), and its pace (N, 4) in widths / s.
+    """For every frame: how far the path trembles and how sharply it jolts (% of width), its pace (N, 4), widths / s.
 
     The path is split at TREMOR: what is slower was meant, what is faster was not. Zoom and roll count by what they
     move at a third of the width from the centre.

@@ -34,7 +34,7 @@ def shares(pace: Float64, shots: Sequence[Shot], fps: float) -> dict[str, float]
     """The share of the running time of each of MOVES; several may hold at once, so they need not sum to 1.
 
     Args:
-        pace: float64 (N, 4), sideways, up and down, zoom and roll, in widths / s at a third of the width from the centre.
+        pace: float64 (N, 4), sideways, up and down, zoom and roll, in widths / s a third of the width off the centre.
         shots: of the clip, in order. fps: frames per second.
     """
     count = len(pace)
