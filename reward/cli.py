@@ -6,10 +6,8 @@ Exit codes: 0 done; 1 some clips failed, each named on stderr, or the doctor fou
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,11 +17,12 @@ from typer.core import TyperGroup
 
 from cinereward import __version__
 from cinereward.errors import CinerewardError, ConfigError
+from cinereward.output import STDOUT, check_output, write_json
+from cinereward.words import plain
 
 if TYPE_CHECKING:
     from cinereward.asked import Asked
     from cinereward.model import RewardModel
-    from cinereward.profile import Profile
     from cinereward.rows import Row
     from cinereward.types import Clip
 
@@ -77,6 +76,9 @@ ExpectsOption = Annotated[
     typer.Option("--expects", help='Out of sound,speech,music,cuts,people, or "none"; else read from the prompt.'),
 ]
 TaskOption = Annotated[Task, typer.Option("--task", help="What the generator was given.")]
+HtmlOption = Annotated[
+    str | None, typer.Option("--html", metavar="OUT", help="Write a report to look at: one file, readable anywhere.")
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -90,8 +92,6 @@ def main() -> None:
 
 def say(message: str, *, lines: bool = False) -> None:
     """Tell the user something on stderr; control characters are written out. lines: it may hold several."""
-    from cinereward.show import plain
-
     parts = message.splitlines() if lines else [message]
     typer.echo("\n".join(plain(part) for part in parts), err=True)
 
@@ -126,30 +126,35 @@ def score(
     json_out: Annotated[
         str | None, typer.Option("--json", metavar="OUT", help='Write all there is to a file; "-": to stdout.')
     ] = None,
+    html_out: HtmlOption = None,
     every: Annotated[bool, typer.Option("--all", help="List every dimension with its reason.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print scalar and clip, and nothing else.")] = False,
 ) -> None:
     """Score clips on the dimensions of cinema, each with its uncertainty and its reason."""
     asked, notes = gather(clips, prompt, prompts, expects, task)
-    if json_out is not None:
-        check_output(json_out)
+    check_outputs(json_out, html_out)
     from cinereward.model import RewardModel
 
     model = RewardModel.from_profile(profile, workers=workers)
-    rows, found, stopped = run(model, asked, level or Level.sub_dimension, progress=not quiet)
+    scored, found, stopped = run(model, asked, progress=not quiet)
     from cinereward.asked import told
+    from cinereward.rows import record_all
 
     if not quiet:
         for note in [*notes, *told(found)]:
             say(note)
+    rows = [row.fold(level or Level.sub_dimension) for row in scored]
     if json_out is not None:
-        write_json(json_out, report(model, rows, level or Level.sub_dimension, complete=not stopped))
-        if json_out != "-" and not quiet:
+        write_json(json_out, record_all(model, rows, level or Level.sub_dimension, complete=not stopped))
+        if json_out != STDOUT and not quiet:
             say(f"written to {json_out}")
+    stop = f"stopped: {len(rows)} of {len(asked)} clips were scored" if stopped else ""
+    if html_out is not None:
+        write_report(html_out, model, asked, scored, found, note=stop, quiet=quiet)
     if stopped:
-        say(f"stopped: {len(rows)} of {len(asked)} clips were scored")
+        say(stop)
         raise typer.Exit(STOPPED)
-    if json_out != "-":
+    if json_out != STDOUT:
         (print_scalars if quiet else print_scores)(model, rows, level, every)
     if tell_failures(rows):
         raise typer.Exit(FAILED)
@@ -186,6 +191,7 @@ def critique(
     profile: ProfileOption = "signal",
     expects: ExpectsOption = None,
     task: TaskOption = Task.t2v,
+    html_out: HtmlOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say what is wrong with a clip, worst first: where, what a viewer feels, and what would mend it."""
@@ -193,17 +199,21 @@ def critique(
 
     from cinereward.asked import told
     from cinereward.model import RewardModel
+    from cinereward.rows import identity
     from cinereward.show import Sheet
 
     if Path(clip).is_dir():
         raise ConfigError(f"{clip} is a folder; critique takes one clip (score takes folders)")
     asked, _ = gather([clip], prompt, None, expects, task)
+    check_outputs(None, html_out)
     model = RewardModel.from_profile(profile)
-    rows, found, stopped = run(model, asked, Level.sub_dimension, progress=False)
+    rows, found, stopped = run(model, asked, progress=False)
     if stopped:
         raise typer.Exit(STOPPED)
     for note in told(found):
         say(note)
+    if html_out is not None:
+        write_report(html_out, model, asked, rows, found, quiet=False)
     row = rows[0]
     if as_json:
         head = identity(model.profile, model.version) | {"clip": clip, "prompt": row.prompt}
@@ -268,8 +278,22 @@ def gather(
     ], notes
 
 
+def check_outputs(json_out: str | None, html_out: str | None) -> None:
+    """Find out before the work whether the results can be written.
+
+    Raises:
+        ConfigError: one cannot, or both are to go to the same place.
+    """
+    check_output("--json", json_out)
+    check_output("--html", html_out)
+    if html_out == STDOUT:
+        raise ConfigError("--html - is no file; give the name of one, such as report.html")
+    if html_out is not None and json_out is not None and Path(html_out).resolve() == Path(json_out).resolve():
+        raise ConfigError(f"--json and --html are both to be written to {html_out}; give each a name of its own")
+
+
 def run(
-    model: RewardModel, asked: Sequence[Asked], level: Level, *, progress: bool
+    model: RewardModel, asked: Sequence[Asked], *, progress: bool
 ) -> tuple[list[Row], dict[str, frozenset[str]], bool]:
     """Score; a row for each clip that was, what was read from files, and whether Ctrl-C ended it early."""
     from rich.console import Console
@@ -294,11 +318,37 @@ def run(
         clock = shown.add_task("", total=len(asked))
         try:
             for item, batch in zip(asked, model.stream(clips()), strict=False):
-                rows.append(Row(path=item.path, name=item.name, prompt=item.prompt, batch=batch.fold(level)))
+                rows.append(Row(path=item.path, name=item.name, prompt=item.prompt, batch=batch))
                 shown.advance(clock)
         except KeyboardInterrupt:
             return rows, found, True
     return rows, found, False
+
+
+def write_report(
+    out: str,
+    model: RewardModel,
+    asked: Sequence[Asked],
+    rows: Sequence[Row],
+    found: Mapping[str, frozenset[str]],
+    *,
+    note: str = "",
+    quiet: bool,
+) -> None:
+    """Write the HTML report of what was scored, and say what had to be left out of it."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from cinereward import report
+
+    clips = [item.clip(found.get(item.name)) for item, _ in zip(asked, rows, strict=False)]
+    console = Console(stderr=True)
+    shown = track(clips, "report", console=console, transient=True, disable=quiet or not console.is_terminal)
+    made = report.write(out, shown, [row.batch for row in rows], model, note=note)
+    if not quiet:
+        for told in made.notes:
+            say(f"{out}: {told}")
+        say(f"written to {out}")
 
 
 def new_console() -> Any:
@@ -308,67 +358,8 @@ def new_console() -> Any:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-def identity(profile: Profile, version: str) -> dict[str, Any]:
-    """What every artifact that holds scores begins with."""
-    return {"version": version, "profile": profile.name, "validated": profile.validated}
-
-
-def report(model: RewardModel, rows: Sequence[Row], level: Level, *, complete: bool) -> dict[str, Any]:
-    """All there is about the clips that were scored."""
-    from cinereward.rows import record
-
-    head = identity(model.profile, model.version) | {"level": str(level), "complete": complete}
-    return head | {"clips": [record(row) for row in rows]}
-
-
-def check_output(out: str) -> None:
-    """Find out before the work whether the result can be written.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    path = Path(out)
-    if out == "-":
-        return
-    if path.is_dir():
-        raise ConfigError(f"--json {out} is a folder; give the name of a file")
-    if not path.parent.is_dir():
-        raise ConfigError(f"--json {out}: there is no folder {path.parent}; make it first")
-    if not os.access(path.parent if not path.exists() else path, os.W_OK):
-        raise ConfigError(f"--json {out} cannot be written; you lack the permission")
-
-
-def write_json(out: str, content: Any) -> None:
-    """Write strict JSON to a file, whole or not at all, or to stdout ("-").
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
-    # a file name that is not UTF-8 holds lone surrogates, which JSON can only write as escapes: \udc80
-    data = text.encode("utf-8", "backslashreplace")
-    if out == "-":
-        typer.get_binary_stream("stdout").write(data)
-        return
-    path = Path(out)
-    try:
-        if path.exists() and not path.is_file():  # a pipe or a device: nothing to replace
-            path.write_bytes(data)
-            return
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            beside.write_bytes(data)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{out} cannot be written: {error.strerror or error}") from error
-
-
 def print_scalars(model: RewardModel, rows: Sequence[Row], level: Level | None, every: bool) -> None:
     """A line for each clip: the scalar, a tab, the clip."""
-    from cinereward.show import plain
-
     for row in rows:
         typer.echo(f"{row.scalar:.4f}\t{plain(row.path)}")
 

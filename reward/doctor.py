@@ -18,10 +18,11 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.text import Text
 
-from cinereward.show import BAD, DIM, GOOD, UNVALIDATED, plain, wrapped
+from cinereward.show import BAD, DIM, GOOD, wrapped
+from cinereward.words import UNVALIDATED, plain
 
 CORE = (
-    *("av", "decord", "numpy", "opencv-python-headless", "pillow", "pydantic", "pyyaml"),
+    *("av", "decord", "jinja2", "numpy", "opencv-python-headless", "pillow", "pydantic", "pyyaml"),
     *("rich", "scikit-image", "torch", "typer"),
 )
 OPENCVS = ["opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless"]

@@ -15,9 +15,10 @@ from cinereward.errors import CinerewardError, ConfigError
 from cinereward.gate import open_gate
 from cinereward.operators import load
 from cinereward.profile import Profile, Term
-from cinereward.show import DIM, UNVALIDATED, leaf, plain, wrapped
+from cinereward.show import DIM, leaf, wrapped
 from cinereward.taxonomy import LEVELS, Question, SubDimension, Taxonomy
 from cinereward.types import Clip, MeasurementSpec
+from cinereward.words import UNVALIDATED, plain
 
 KINDS = {"stage": "stage", "aspect": "aspect", "dimension": "dimension", "sub_dimension": "sub-dimension"}
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cinereward.batch import RewardBatch
 from cinereward.types import Evidence, Status
+
+if TYPE_CHECKING:
+    from cinereward.model import RewardModel
+    from cinereward.profile import Profile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,21 @@ class Row:
     def having(self, status: Status) -> list[str]:
         """The dimensions of this status."""
         return [name for name, code in zip(self.batch.dimensions, self.batch.status[0], strict=True) if code == status]
+
+    def fold(self, level: str) -> Row:
+        """The same row with its scores folded to this level."""
+        return replace(self, batch=self.batch.fold(level))
+
+
+def identity(profile: Profile, version: str) -> dict[str, Any]:
+    """What every artifact that holds scores begins with."""
+    return {"version": version, "profile": profile.name, "validated": profile.validated}
+
+
+def record_all(model: RewardModel, rows: Sequence[Row], level: str, *, complete: bool) -> dict[str, Any]:
+    """All there is about the clips that were scored."""
+    head = identity(model.profile, model.version) | {"level": str(level), "complete": complete}
+    return head | {"clips": [record(row) for row in rows]}
 
 
 def record(row: Row) -> dict[str, Any]:

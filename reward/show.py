@@ -20,41 +20,21 @@ from rich.text import Text
 
 from cinereward.rows import Row
 from cinereward.types import Critique, Evidence, Status
+from cinereward.words import MENDS, UNVALIDATED, plain, timecode
 
 if TYPE_CHECKING:
     from cinereward.profile import Profile
     from cinereward.taxonomy import Taxonomy
 
-UNVALIDATED = "not yet validated against human ratings"
 EIGHTHS = " ▏▎▍▌▋▊▉"
 GOOD, FAIR, BAD, DIM = "bright_blue", "", "bold dark_orange", "dim"
 CELL, BARS = len("0.78 ±0.02 "), (4, 12)  # a value with its uncertainty; the shortest and the longest bar
 GAP = 2
 BLOCKS = 3  # side by side, clips fill at most so many blocks; beyond, each clip gets a line
 LOWEST = 5  # of many clips, so many have their worst finding told
-MENDS = {
-    "prompt": "the prompt",
-    "seed": "another seed",
-    "reference": "the reference",
-    "parameters": "sampling or export settings",
-    "sound": "the sound",
-    "upstream shot": "the shot before",
-    "person": "a person, by hand",
-}
 
 
 # --- small things ---
-
-
-def plain(text: str) -> str:
-    """The text with control characters and unpaired surrogates written out, so that none of them acts on a terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def timecode(seconds: float) -> str:
-    """Seconds as m:ss.s."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 600}:{tenths % 600 // 10:02d}.{tenths % 10}"
 
 
 def bar(value: float, width: int, *, ascii_only: bool = False) -> str:

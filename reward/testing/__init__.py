@@ -12,8 +12,6 @@ Inherit the checks and pytest collects them:
 """
 
 from cinereward.testing.faults import (
-    FAULTS,
-    Fault,
     banded,
     blurred,
     boiling,
@@ -35,18 +33,24 @@ from cinereward.testing.faults import (
     shaken,
     underexposed,
 )
+from cinereward.testing.hearing import beat, place
 from cinereward.testing.judges import JudgeConformance, questions
+from cinereward.testing.ladder import FAULTS, SOUND_FAULTS, Fault, SoundFault
 from cinereward.testing.operators import OperatorConformance, hard_frames, measure, windows_of
 from cinereward.testing.rewards import RewardConformance
 from cinereward.testing.scenes import camera_path, clip, scene, shots, texture
+from cinereward.testing.talking import speech, talking
 
 __all__ = [
     "FAULTS",
+    "SOUND_FAULTS",
     "Fault",
     "JudgeConformance",
     "OperatorConformance",
     "RewardConformance",
+    "SoundFault",
     "banded",
+    "beat",
     "blurred",
     "boiling",
     "camera_path",
@@ -66,12 +70,15 @@ __all__ = [
     "measure",
     "noisy",
     "overexposed",
+    "place",
     "questions",
     "repainted",
     "repeated",
     "scene",
     "shaken",
     "shots",
+    "speech",
+    "talking",
     "texture",
     "underexposed",
     "windows_of",

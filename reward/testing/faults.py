@@ -1,17 +1,14 @@
 """Faults put into finished frames, each with a severity in its own physical unit; none changes its input.
 
-Every fault is `fault(frames, severity, *, fps=24.0, seed=0)`: frames uint8 (T, H, W, 3), RGB, in and out. FAULTS lists
-them with five severities from mild to severe, and with what they must lower.
+Every fault is `fault(frames, severity, *, fps=24.0, seed=0)`: frames uint8 (T, H, W, 3), RGB, in and out. The ladder
+(ladder.py) lists them with five severities from mild to severe, and with what they must lower.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import av
 import cv2
@@ -249,74 +246,3 @@ def _scattered(count: int, share: float, seed: Seed) -> NDArray[np.int64]:
     rng = np.random.default_rng(seed)
     slack = count - 3 - max(0, 2 * wanted - 1)
     return np.asarray(2 + 2 * np.arange(wanted) + np.sort(rng.integers(0, slack + 1, wanted)), np.int64)
-
-
-class Apply(Protocol):
-    """A fault's function."""
-
-    def __call__(self, frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed = 0) -> UInt8:
-        """Frames uint8 (T, H, W, 3) with the fault put in."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """A fault, and what it must do. `Fault(frames, severity)` applies it.
-
-    unit: of the severities. severities: five, mild to severe. lowers: sub-dimensions whose score must fall. names: the
-    measurement that tells it, "operator.measurement", and rises with it; `falls`: it goes down instead.
-    """
-
-    apply: Apply
-    unit: str
-    severities: tuple[float, float, float, float, float]
-    lowers: tuple[str, ...]
-    names: str
-    falls: bool = False
-
-    def __call__(self, frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed = 0) -> UInt8:
-        """The frames with the fault put in."""
-        return self.apply(frames, severity, fps=fps, seed=seed)
-
-
-EXPOSURE = "cinematography.lens.exposure"
-FOCUS = "cinematography.lens.focus"
-MOVEMENT = "cinematography.pacing.movement_rationality"
-RENDERING = "aesthetics.visual_quality.rendering_quality"
-TEMPORAL = "aesthetics.visual_quality.temporal_consistency"
-
-
-def _fault(
-    apply: Apply, unit: str, severities: tuple[float, ...], names: str, *lowers: str, falls: bool = False
-) -> Fault:
-    a, b, c, d, e = severities
-    return Fault(apply=apply, unit=unit, severities=(a, b, c, d, e), lowers=lowers, names=names, falls=falls)
-
-
-PIXELS, LEVELS, WIDTH, SHARE = "pixels", "levels of 255", "% of width", "share"
-FAULTS: Mapping[str, Fault] = MappingProxyType(
-    {
-        "blurred": _fault(blurred, PIXELS, (0.8, 1.2, 2, 3, 5), "sharpness.blur", FOCUS, RENDERING),
-        "focus_jump": _fault(focus_jump, PIXELS, (0.8, 1.2, 2, 3, 5), "sharpness.jump", FOCUS),
-        "noisy": _fault(noisy, LEVELS, (2, 4, 8, 16, 30), "noise.grain", RENDERING),
-        "colour_noisy": _fault(colour_noisy, LEVELS, (3, 6, 12, 20, 35), "noise.colour_noise", RENDERING),
-        "compressed": _fault(compressed, "JPEG quality", (60, 40, 25, 15, 8), "noise.blocking", RENDERING),
-        "h264": _fault(h264, "CRF", (28, 34, 40, 45, 50), "noise.blocking", RENDERING),
-        "banded": _fault(banded, LEVELS, (3, 4, 6, 8, 12), "noise.banding", RENDERING),
-        "flickering": _fault(flickering, "%", (1, 2, 4, 8, 16), "exposure.flicker", EXPOSURE, TEMPORAL),
-        "overexposed": _fault(overexposed, "gain", (1.3, 1.6, 2, 2.5, 3.5), "exposure.highlights", EXPOSURE),
-        "underexposed": _fault(
-            underexposed, "gain", (0.7, 0.5, 0.35, 0.2, 0.1), "exposure.white_point", EXPOSURE, falls=True
-        ),
-        "crushed": _fault(crushed, LEVELS, (50, 80, 100, 120, 150), "exposure.shadows", EXPOSURE),
-        "flattened": _fault(flattened, SHARE, (0.75, 0.6, 0.45, 0.3, 0.15), "exposure.range", EXPOSURE, falls=True),
-        "shaken": _fault(shaken, WIDTH, (0.15, 0.3, 0.6, 1.2, 2.5), "camera.shake", MOVEMENT),
-        "jolted": _fault(jolted, WIDTH, (0.5, 1, 2, 3, 5), "camera.jerk", MOVEMENT),
-        "boiling": _fault(boiling, WIDTH, (0.2, 0.4, 0.7, 1.2, 2), "temporal.instability", TEMPORAL),
-        "repainted": _fault(repainted, SHARE, (0.15, 0.3, 0.5, 0.75, 1), "temporal.instability", TEMPORAL),
-        "collapsed": _fault(collapsed, SHARE, (0.01, 0.02, 0.04, 0.08, 0.16), "temporal.collapse", TEMPORAL),
-        "repeated": _fault(repeated, SHARE, (0.05, 0.1, 0.2, 0.3, 0.45), "temporal.repeated", TEMPORAL),
-        "dropped": _fault(dropped, SHARE, (0.03, 0.06, 0.1, 0.14, 0.2), "temporal.dropped", TEMPORAL),
-        "frozen": _fault(frozen, SHARE, (0.1, 0.2, 0.35, 0.5, 0.8), "temporal.frozen", TEMPORAL),
-    }
-)
