@@ -2,9 +2,10 @@
 
     python -m benchmarks.std [CLIP...] [--write]
 
-The edits: recompression with H.264 at CRF 18, a crop of one pixel on each side, one frame trimmed from the start, a
-resize to 0.95. A term's std is the root mean square of (curve after the edit - curve before) over all clips and edits.
-Without CLIPs the project's samples are used, the good and the broken ones alike.
+The edits: recompression with H.264 at CRF 18, a crop of one pixel on each side, one frame trimmed from the start with
+its sound, a resize to 0.95; and of the sound, half a decibel less. A term's std is the root mean square of (curve after
+the edit - curve before) over all clips and edits in which it was measured. Without CLIPs the project's own are used,
+the good and the broken ones alike.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +23,10 @@ import av
 import cv2
 import numpy as np
 
-from cinereward import Clip, RewardModel
+from benchmarks.clips import Take, cuts, music, of_file, sound, talk
+from cinereward import RewardModel
 from cinereward.fusion import curve
-from cinereward.media import open_clip
+from cinereward.operators import OPERATORS, load
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CURVES = ROOT / "configs" / "curves" / "signal.yaml"
+HEARD = {name: load(name).spec.needs for name in OPERATORS}
 
 
 def recompressed(frames: Frames, fps: float) -> Frames:
@@ -53,27 +57,41 @@ def resized(frames: Frames, fps: float) -> Frames:
     return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames])
 
 
-EDITS: dict[str, Callable[[Frames, float], Frames]] = {
-    "recompressed": recompressed,
-    "cropped": lambda frames, fps: frames[:, 1:-1, 1:-1],
-    "trimmed": lambda frames, fps: frames[1:],
-    "resized": resized,
+def trimmed(take: Take) -> Take:
+    """The take without its first frame, and without the sound of it."""
+    cut = round(take.rate / take.fps)
+    samples = None if take.samples is None else take.samples[..., cut:]
+    return replace(take, frames=take.frames[1:], samples=samples)
+
+
+def quieter(take: Take) -> Take:
+    """The take half a decibel softer."""
+    return take if take.samples is None else replace(take, samples=np.float32(10 ** (-0.5 / 20)) * take.samples)
+
+
+EDITS: dict[str, Callable[[Take], Take]] = {
+    "recompressed": lambda take: replace(take, frames=recompressed(take.frames, take.fps)),
+    "cropped": lambda take: replace(take, frames=np.ascontiguousarray(take.frames[:, 1:-1, 1:-1])),
+    "trimmed": trimmed,
+    "resized": lambda take: replace(take, frames=resized(take.frames, take.fps)),
+    "quieter": quieter,
 }
 
 
-def differences(model: RewardModel, path: Path) -> dict[tuple[str, str], list[float]]:
+def differences(model: RewardModel, take: Take) -> dict[tuple[str, str], list[float]]:
     """(sub-dimension, measurement) -> how far the curve moved, for each edit of one clip."""
-    reader = open_clip(Clip(path))
-    frames = np.concatenate([window.frames[window.overlap :] for window in reader.windows(16)])
-    frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
-    clips = [Clip(np.ascontiguousarray(edit(frames, reader.fps)), fps=reader.fps) for edit in EDITS.values()]
-    batch = model([Clip(frames, fps=reader.fps), *clips])
+    height, width = (side // 2 * 2 for side in take.frames.shape[1:3])
+    even = replace(take, frames=np.ascontiguousarray(take.frames[:, :height, :width]))
+    batch = model([even.clip(), *(edit(even).clip() for edit in EDITS.values())])
     found = defaultdict(list)
     for name, terms in model.profile.curves.items():
         for term in terms:
             operator, _, key = term.measurement.partition(".")
+            if even.samples is None and "sound" in HEARD[operator]:
+                continue
             scores = [curve(term.points, float(evidence[operator][key].value)) for evidence in batch.evidence]
-            found[name, term.measurement] += [score - scores[0] for score in scores[1:]]
+            moved = [score - scores[0] for score in scores[1:]]
+            found[name, term.measurement] += [step for step in moved if not np.isnan(step)]
     return found
 
 
@@ -85,7 +103,7 @@ def write(found: dict[tuple[str, str], float], path: Path = CURVES) -> None:
             name = match[1]
         if match := re.match(r"  - measurement: (\S+)", line):
             term = match[1]
-            lines += [line, f"    std: {found[name, term]:.4f}"]
+            lines += [line, f"    std: {found.get((name, term), 0.0):.4f}"]
         elif not line.startswith("    std:"):
             lines.append(line)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -99,10 +117,14 @@ def main() -> None:
     options = parser.parse_args()
     model = RewardModel.from_profile("signal")
     moved: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for path in options.clips or sorted((ROOT / "samples").glob("*.mp4")):
-        for key, values in differences(model, path).items():
+    paths = options.clips or sorted((ROOT / "samples").glob("*.mp4"))
+    takes = [of_file(path) for path in paths]
+    if not options.clips:
+        takes += [cuts(0), talk(0, shots=3), sound(0), music(0)]
+    for take in takes:
+        for key, values in differences(model, take).items():
             moved[key] += values
-    found = {key: float(np.sqrt(np.mean(np.square(values)))) for key, values in moved.items()}
+    found = {key: float(np.sqrt(np.mean(np.square(values)))) for key, values in moved.items() if values}
     for (name, measurement), value in found.items():
         print(f"{name:50s} {measurement:26s} {value:.4f}")
     if options.write:

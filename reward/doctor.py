@@ -23,7 +23,7 @@ from cinereward.words import UNVALIDATED, plain
 
 CORE = (
     *("av", "decord", "jinja2", "numpy", "opencv-python-headless", "pillow", "pydantic", "pyyaml"),
-    *("rich", "scikit-image", "torch", "typer"),
+    *("rich", "scikit-image", "scipy", "silero-vad", "torch", "typer"),
 )
 OPENCVS = ["opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless"]
 CODECS = {

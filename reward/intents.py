@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cinereward.gate import pattern, plain
 
@@ -87,7 +87,7 @@ def vary(curves: Curves, intents: Mapping[str, Intent], asked: Mapping[str, str]
     return Varied(curves=out, because=because, excused=excused)
 
 
-def _frozen(words: Mapping[str, Sequence[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _frozen(words: Mapping[Any, Sequence[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((language, tuple(items)) for language, items in words.items())
 
 

@@ -26,7 +26,7 @@ from cinereward.operators import known, load
 from cinereward.profile import Profile, close_to, load_profile
 from cinereward.types import Clip, Critique, Operator, Status
 
-LIBRARIES = ("av", "decord", "numpy", "opencv-python-headless")
+LIBRARIES = ("av", "decord", "numpy", "opencv-python-headless", "scikit-image", "scipy", "silero-vad")
 # what torch can compute on, told without loading torch
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu|xla|hpu|npu|mtia)(:(0|[1-9][0-9]*))?")
 

@@ -10,7 +10,7 @@ answers. Rows run over all frames of the window, the overlap frame included.
     keys    int (K,)               rows of the frames sampled for costly measures: about 6 a second, by absolute index
     luma    {row: uint8 (H, W)}    full-size luma of those frames, short side at most 720
     noise   {row: float}           standard deviation of the noise of `luma`, in levels
-    faces   {row: int (F, 4)}      boxes x, y, w, h in pixels of `grey`, at most 2 frames a second
+    faces   {row: int (F, 4)}      boxes x, y, w, h in pixels of `grey`, the surest first; at most 2 frames a second
     onsets  float32 (N,)           onset strength of the owned sound, one value a 10 ms
 """
 
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from cinereward.media.faces import find_faces
 from cinereward.media.noise import noise_level
 
 if TYPE_CHECKING:
@@ -121,21 +122,9 @@ def _noise(f: Features) -> dict[int, float]:
 
 
 def _faces(f: Features) -> dict[int, NDArray[np.int64]]:
-    from skimage.data import lbp_frontal_face_cascade_filename
-    from skimage.feature import Cascade
-
-    finder = Cascade(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]  # scikit-image has no types
     rows = np.arange(f.overlap, len(f.frames))
     rows = rows[(rows + f.start_frame) % stride(f.fps, FACE_RATE) == 0]
-    side = min(f["grey"].shape[1:])
-    out = {}
-    for row in rows:
-        found = finder.detect_multi_scale(
-            f["grey"][row], scale_factor=1.2, step_ratio=1, min_size=(max(24, side // 6),) * 2, max_size=(side, side)
-        )
-        boxes = [(box["c"], box["r"], box["width"], box["height"]) for box in found]
-        out[int(row)] = np.array(boxes, np.int64).reshape(-1, 4)
-    return out
+    return {int(row): find_faces(f["grey"][row]) for row in rows}
 
 
 def _onsets(f: Features) -> NDArray[np.float32]:

@@ -15,6 +15,19 @@ OPERATORS = {
     "temporal": "cinereward.operators.temporal:Temporal",
     "camera": "cinereward.operators.camera:Camera",
     "shots": "cinereward.operators.shots:Shots",
+    "framing": "cinereward.operators.framing:Framing",
+    "depth": "cinereward.operators.depth:Depth",
+    "texture": "cinereward.operators.texture:Texture",
+    "colour": "cinereward.operators.colour:Colour",
+    "light": "cinereward.operators.light:Light",
+    "style": "cinereward.operators.style:Style",
+    "morph": "cinereward.operators.morph:Morph",
+    "continuity": "cinereward.operators.continuity:Continuity",
+    "voice": "cinereward.operators.voice:Voice",
+    "loudness": "cinereward.operators.loudness:Loudness",
+    "lips": "cinereward.operators.lips:Lips",
+    "ambience": "cinereward.operators.ambience:Ambience",
+    "music": "cinereward.operators.music:Music",
 }
 
 

@@ -1,7 +1,8 @@
-"""Ambience: is the place heard all the time, without holes, without the same stretch over and over, and is it no tone."""
+"""Ambience: is a place heard all the time, without holes, not one stretch of it over and over, and not a mere tone."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cinereward.media.hops import pieces
-from cinereward.operators.tracks import Tracks, join, measurements, owned
+from cinereward.operators.tracks import join, measurements, owned
 from cinereward.types import Evidence, Measurement, MeasurementSpec, OperatorSpec, Partial, Sound, Window
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ FLOOR = -110.0  # dBFS; a level below it is this
 BLOCK = 10  # levels a block of silence: 50 ms
 MUTE, FAINT = -65.0, -55.0  # dBFS: from here down wholly silent, from here up not at all
 BELOW = 50.0  # dB under the clip's own loud moments that are silence too; 10 less is none
-PAUSE = 4  # blocks; a shorter silence is a pause or a hole, and no silence
+PAUSE = 3  # blocks; a shorter silence is a pause or a hole, and no silence
 EMPHASIS = 0.95  # rumble must not hide a hole, nor make one
 LONGEST_HOLE = 400  # levels: 2 s
+ISLAND = 10  # levels of sound (50 ms) between two holes that may be one
 HOLE, DEEP = 18.0, 28.0  # dB that a hole's edges fall and rise within 10 ms: from none of a hole to all of one
 SLOW = 4  # the sound is compared with itself at a quarter of its rate
 TAPS = 64
@@ -37,6 +39,8 @@ CHANCE = 0.12  # likeness that noise may have with itself by chance
 FFT, HOP = 2048, 1280  # 128 ms every 80 ms
 HELD, AROUND = 7, 17  # pieces (0.5 s) that a held pitch fills, bins (130 Hz) that it stands out of
 STANDS_OUT = 16  # steps of half a dB
+QUIET = 10**-2.5  # of the energy of loud moments; below it nothing lives, so that a gap is no event
+LOUDNESS = 0.3  # power of the energy that is heard: Stevens's law; a bang must not cover a tone that fills the rest
 CHUNK = 256  # pieces looked at at a time
 
 
@@ -48,7 +52,11 @@ class Ambience:
         needs=frozenset({"sound"}),
         measurements=(
             MeasurementSpec(
-                name="silence", unit="share", low=0, high=1, meaning="part of the running time in which nothing is heard"
+                name="silence",
+                unit="share",
+                low=0,
+                high=1,
+                meaning="part of the running time in which nothing is heard",
             ),
             MeasurementSpec(
                 name="dropouts",
@@ -65,7 +73,7 @@ class Ambience:
                 meaning="how often the very same stretch of sound comes again, times how alike it is",
             ),
             MeasurementSpec(
-                name="tone", unit="share", low=0, high=1, meaning="part of the sound's energy in pitches that are held"
+                name="tone", unit="share", low=0, high=1, meaning="part of what is heard that is held pitches"
             ),
             MeasurementSpec(
                 name="liveliness", unit="dB", low=0, high=60, meaning="how much the levels of its bands come and go"
@@ -76,9 +84,7 @@ class Ambience:
     def measure(self, windows: Sequence[Window]) -> list[Partial]:
         """Levels, slow sound and spectra of each window's sound."""
         return [
-            Partial(
-                times=owned(window.times, window.overlap), fps=window.fps, tracks={}, sounds=heard(window.sound)
-            )
+            Partial(times=owned(window.times, window.overlap), fps=window.fps, tracks={}, sounds=heard(window.sound))
             for window in windows
         ]
 
@@ -91,7 +97,7 @@ class Ambience:
         if not len(tracks["level"]):
             return self._nothing(silent)
         rates, weights = loops(tracks["slow"], running)
-        held, energy, lively = pitches(tracks, running)
+        held, loudness, lively = pitches(tracks["lines"], holes, running)
         return Evidence(
             operator=self.spec.name,
             version=self.spec.version,
@@ -101,7 +107,7 @@ class Ambience:
                     "silence": np.mean(silent),
                     "dropouts": np.mean(holes) if len(holes) else 0.0,
                     "loop": np.sum(rates * weights),
-                    "tone": np.sum(held * energy) / max(float(np.sum(energy)), 1e-12),
+                    "tone": np.sum(held * loudness) / max(float(np.sum(loudness)), 1e-12),
                     "liveliness": lively,
                 },
                 {
@@ -141,7 +147,7 @@ def heard(sound: Sound | None) -> dict[str, Array]:
     slow = np.zeros(len(at), np.float32)
     for tap, weight in enumerate(_lowpass()):
         slow += weight * at[:, tap]
-    spectra = np.abs(np.fft.rfft(pieces(sound, HOP, FFT) * _hann(), axis=1)) ** 2
+    spectra = np.asarray(np.abs(np.fft.rfft(pieces(sound, HOP, FFT) * _hann(), axis=1)) ** 2, np.float32)
     lines = np.clip(np.round(2 * (_decibels(spectra / np.float32((FFT / 4) ** 2)) - FLOOR)), 0, 255)
     return {
         "level": _decibels(np.mean(short[:, 1:] ** 2, axis=1)),
@@ -152,7 +158,7 @@ def heard(sound: Sound | None) -> dict[str, Array]:
 
 
 def silences(level: NDArray[np.float32], running: float) -> Float64:
-    """How silent each 50 ms of the running time is, from 0 to 1: no sound, hardly any, or far below the clip's own level.
+    """How silent each 50 ms of the running time is, 0 to 1: no sound, hardly any, or far below the clip's own level.
 
     Args:
         level: float32 (N,), dBFS of each 5 ms. running: s.
@@ -182,16 +188,27 @@ def dropouts(edge: NDArray[np.float32], running: float) -> Float64:
     found = np.zeros(len(level))
     if len(level) < 4 * BLOCK:
         return found
-    low = level < np.maximum(_usual(level) - HOLE, FLOOR + 15)
-    for first, last in _runs(low):
-        if first < 6 or last > len(level) - 6 or last - first > LONGEST_HOLE:
-            continue
-        short = last - first <= 2
-        begins = level[first:last].max() if short else level[first + 1 : first + 3].max()
-        ends = level[first:last].max() if short else level[last - 3 : last - 1].max()
-        depth = min(level[first - 5 : first - 1].min() - begins, level[last + 1 : last + 5].min() - ends)
+    holes = [
+        run for run in _runs(level < np.maximum(_usual(level) - HOLE, FLOOR + 15)) if run[1] - run[0] <= LONGEST_HOLE
+    ]
+    falls = np.array([_step_down(level[:last], first) for first, last in holes])
+    rises = np.array([_step_down(level[first:][::-1], len(level) - last) for first, last in holes])
+    beside = np.array([after[0] - before[1] <= ISLAND for before, after in itertools.pairwise(holes)], np.bool_)
+    group = np.concatenate([[0], np.cumsum(~beside)])
+    for index, (first, last) in enumerate(holes):
+        together = np.flatnonzero(group == group[index])
+        outer = min(falls[together[0]], rises[together[-1]])
+        depth = max(min(falls[index], rises[index]), outer)
         found[first:last] = np.clip((depth - HOLE) / (DEEP - HOLE), 0, 1)
     return found
+
+
+def _step_down(level: Float64, first: int) -> float:
+    """By how many dB the level falls, within two steps, into the hole that begins at `first` and fills the rest."""
+    if first < 6:
+        return 0.0
+    inside = level[first:] if len(level) - first <= 2 else level[first + 1 : first + 3]
+    return float(level[first - 5 : first - 1].min() - inside.max())
 
 
 def _usual(level: Float64) -> Float64:
@@ -260,12 +277,17 @@ def _whitened(sound: Float64, rate: int) -> Float64:
     return np.asarray(np.fft.irfft(spectrum, size)[: len(sound)])
 
 
-def pitches(tracks: Tracks, running: float) -> tuple[Float64, Float64, float]:
-    """The share of energy in held pitches and the energy every 80 ms, and the liveliness of the bands in dB.
+def pitches(lines: UInt8, holes: Float64, running: float) -> tuple[Float64, Float64, float]:
+    """The share of energy in held pitches and the loudness every 80 ms, and the liveliness of the bands in dB.
 
     Source: "Extending harmonic-percussive separation of audio signals", Driedger, Mueller & Disch, ISMIR 2014.
+
+    Args:
+        lines: uint8 (K, 1025), of `heard`. holes: (N,), of `dropouts`. running: s.
     """
-    lines: UInt8 = tracks["lines"][: max(1, round(running * RATE / HOP))]
+    lines = lines[: max(1, round(running * RATE / HOP))]
+    if not len(lines):
+        return np.zeros(0), np.zeros(0), 0.0
     hertz = np.arange(lines.shape[1]) * RATE / FFT
     shown = np.flatnonzero((hertz > 80) & (hertz < 7500))
     weights = np.maximum(hertz[shown] / 1000 / (1 + (hertz[shown] / 4000) ** 2), 0.08)
@@ -285,13 +307,29 @@ def pitches(tracks: Tracks, running: float) -> tuple[Float64, Float64, float]:
         held.append((power * pitch).sum(axis=1) / np.maximum(total, 1e-20))
         energy.append(total)
         bands.append(10 * np.log10(np.add.reduceat(power, edges[:-1], axis=1) + 1e-11))
-    if not held:
-        return np.zeros(0), np.zeros(0), 0.0
     loud = np.concatenate(energy)
-    levels = np.concatenate(bands)[loud > 1e-4 * np.quantile(loud, 0.9)]
-    levels = sum(levels[shift : len(levels) - 2 + shift] for shift in range(3)) / 3 if len(levels) > 2 else levels[:0]
-    lively = float(np.median(np.std(levels, axis=0))) if len(levels) else 0.0
-    return np.concatenate(held), loud, lively
+    whole = (loud > QUIET * np.quantile(loud, 0.9)) & ~_holed(holes, len(loud))
+    return np.concatenate(held), loud**LOUDNESS, _liveliness(np.concatenate(bands), whole)
+
+
+def _holed(holes: Float64, count: int) -> NDArray[np.bool_]:
+    """Whether a hole lies in each of `count` spectra."""
+    total = np.concatenate([[0.0], np.cumsum(holes)])
+    ends = np.arange(1, count + 1) * (HOP // LEVEL)
+    begins = np.maximum(ends - FFT // LEVEL - 1, 0)
+    return np.asarray(total[np.minimum(ends, len(holes))] > total[np.minimum(begins, len(holes))])
+
+
+def _liveliness(levels: Float64, whole: NDArray[np.bool_]) -> float:
+    """The deviation over time of each band's level (K, bands), smoothed over three spectra; dB.
+
+    Only where the spectra and their neighbours are `whole`: a hole is no event, and neither is a gap.
+    """
+    if len(levels) < 3:
+        return 0.0
+    kept = np.all(sliding_window_view(np.pad(whole, 1, constant_values=True), 5), axis=1)
+    smooth = np.mean(sliding_window_view(levels, 3, axis=0), axis=-1)[kept]
+    return float(np.median(np.std(smooth, axis=0))) if len(smooth) else 0.0
 
 
 def _median(parts: Sequence[UInt8]) -> UInt8:
@@ -327,7 +365,7 @@ def _runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _centres(count: int, length: float) -> Float64:
-    return (np.arange(count) + 0.5) * length
+    return np.asarray((np.arange(count) + 0.5) * length, np.float64)
 
 
 def _decibels(power: NDArray[np.float32]) -> NDArray[np.float32]:

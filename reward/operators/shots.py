@@ -1,4 +1,8 @@
-"""Shots: how long they are, how varied, and how stillness and movement take turns."""
+"""Shots: how long they are, how varied, and how stillness and movement take turns.
+
+Only shots that show something new count: a cut that mirrors or zooms the running take is none, and a shot that is shown
+once more is not another.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cinereward.media.likeness import real_shots
 from cinereward.operators.tracks import join, measurements, owned
 from cinereward.types import Evidence, MeasurementSpec, OperatorSpec, Partial, Window
 
@@ -57,7 +62,7 @@ class Shots:
     def merge(self, partials: Sequence[Partial]) -> Evidence:
         """Statistics over the clip's shots."""
         tracks = join(partials)
-        shots = tracks.shots()
+        shots = real_shots(tracks.shots(), tracks["thumbs"])
         lengths = np.array([shot.end - shot.start for shot in shots])
         motion = np.array(
             [

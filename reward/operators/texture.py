@@ -37,7 +37,7 @@ CORNER = 2e-4  # least smaller eigenvalue of the structure tensor, of luma from 
 FAINT = 4.0  # least standard deviation of a neighbourhood, in levels
 SAME = 0.97  # correlation from which two neighbourhoods are copies
 FAR = 16  # pixels of the small picture; what is nearer is the same place
-WITNESSES = 3  # pairs of copies, one displacement apart, that make a repetition
+WITNESSES = 2  # pairs of copies, one displacement apart, that make a repetition
 CELL = 16  # pixels of the small picture
 UNITY = 1000.0  # neighbourhoods are whole numbers of this length, so that their products are exact in float32
 
@@ -204,7 +204,7 @@ def richness(luma: UInt8) -> float:
 def repetition(grey: UInt8) -> float:
     """The share of the picture that has a near-exact copy elsewhere, by corners whose neighbourhoods are the same.
 
-    Edges look alike everywhere and are no copies: corners are compared, and a repetition needs several of them at one
+    Edges look alike everywhere and are no copies: corners are compared, and a repetition needs two of them at one
     displacement. Windows of a house or the posts of a fence look alike too, but not to a few percent.
     Source: after "A SIFT-based forensic method for copy-move attack detection", Amerini et al., IEEE TIFS 6, 2011.
 
@@ -233,19 +233,21 @@ def repetition(grey: UInt8) -> float:
 
 
 def _corners(grey: UInt8) -> tuple[Int64, Int64, Float32]:
-    """Corners y, x (N,) and their neighbourhoods, float32 (N, 64) of whole numbers, mean 0 and length UNITY."""
+    """Corners y, x (N,) and their neighbourhoods, float32 (N, pixels) of whole numbers, mean 0 and length UNITY."""
     small = min(grey.shape) < 180
     step, half, apart = (1, 4, 5) if small else (2, 7, 7)
     none = np.zeros(0, np.int64)
     if min(grey.shape) < 2 * half + 8:
         return none, none, np.zeros((0, 64), np.float32)
     soft = cv2.GaussianBlur(grey, (0, 0), 0.7 if small else 1.0)
-    strength = cv2.cornerMinEigenVal(soft, 5, 3)
+    strength = cv2.cornerMinEigenVal(soft, 5, ksize=3)
     best = (strength == cv2.dilate(strength, np.ones((apart, apart), np.uint8))) & (strength > CORNER)
     edge = half + 2
     y, x = np.nonzero(best[edge:-edge, edge:-edge])
     order = np.argsort(-strength[y + edge, x + edge], kind="stable")[:CORNERS]
     y, x = y[order] + edge, x[order] + edge
+    if len(y) == 0:
+        return none, none, np.zeros((0, 64), np.float32)
     around = np.arange(-half, half + 1, step)
     looks = soft[y[:, None, None] + around[:, None], x[:, None, None] + around].reshape(len(y), -1).astype(np.float64)
     looks -= looks.mean(axis=1, keepdims=True)

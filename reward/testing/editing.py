@@ -50,14 +50,16 @@ def shots_relit(frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed
 def shots_mirrored(frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed = 0) -> UInt8:
     """Film some shots from across the line: left and right change places. severity: the share of the shots, 0 to 1.
 
-    At least one shot of a clip of several is mirrored, and never all of them.
+    At least one shot of a clip of several is mirrored and never all; first every second one, then the others.
     """
     shots = _shots(frames, fps)
     if len(shots) < 2:
         return frames.copy()
-    count = min(len(shots) - 1, max(1, round(severity * len(shots))))
+    count = min(len(shots) - 1, max(1, int(severity * len(shots) + 1e-9)))
+    rng = np.random.default_rng(seed)
+    order = [*(2 * rng.permutation(len(shots) // 2) + 1), *(2 * rng.permutation(-(-len(shots) // 2)))]
     out = frames.copy()
-    for index in np.random.default_rng(seed).permutation(len(shots))[:count]:
+    for index in order[:count]:
         first, last = shots[index]
         out[first:last] = frames[first:last, :, ::-1]
     return out
@@ -107,7 +109,7 @@ def evened(frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed = 0)
 def hurried(frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed = 0) -> UInt8:
     """Play faster by leaving frames out: fewer come back. severity: times the speed."""
     at = np.arange(0, len(frames) - 0.5, severity)
-    return frames[np.minimum(np.rint(at).astype(int), len(frames) - 1)]
+    return np.asarray(frames[np.minimum(np.rint(at).astype(int), len(frames) - 1)])
 
 
 def _shots(frames: UInt8, fps: float) -> list[tuple[int, int]]:

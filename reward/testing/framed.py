@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import cv2
 import numpy as np
 
+from cinereward.media.faces import find_faces
 from cinereward.testing.scenes import Seed, texture
 
 if TYPE_CHECKING:
@@ -104,22 +105,15 @@ def beheaded(frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed = 
 
 
 def find_face(frames: UInt8) -> Box | None:
-    """The largest frontal face in the first frame of a few that shows one: (x, y, width, height) in pixels, or None."""
-    from skimage.data import lbp_frontal_face_cascade_filename
-    from skimage.feature import Cascade
-
-    finder = Cascade(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]  # scikit-image has no types
+    """The largest face in the first of a few frames that shows one: (x, y, width, height) in pixels, or None."""
     scale = min(1.0, SMALL_SIDE / min(frames.shape[1:3]))
     for row in np.unique(np.linspace(0, len(frames) - 1, 5).astype(int)):
         grey = cv2.cvtColor(frames[row], cv2.COLOR_RGB2GRAY)
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        side = min(grey.shape)
-        found = finder.detect_multi_scale(
-            grey, scale_factor=1.2, step_ratio=1, min_size=(max(24, side // 6),) * 2, max_size=(side, side)
-        )
-        if found:
-            best = max(found, key=lambda face: (face["width"], -face["r"], -face["c"]))
-            return tuple(float(best[key]) / scale for key in ("c", "r", "width", "height"))  # type: ignore[return-value]
+        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        found = find_faces(np.asarray(small, np.uint8))
+        if len(found):
+            x, y, width, height = (float(side) / scale for side in max(found, key=lambda face: face[2]))
+            return x, y, width, height
     return None
 
 

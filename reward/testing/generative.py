@@ -55,7 +55,7 @@ def popping(frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed = 0
     size = frames.shape[1:3]
     cover = _blob(size, severity, rng, soft=0.0)[..., None]
     source = frames[0].astype(np.float32)
-    shade = texture(*size, rng, finest=2.0)[..., None] * 25
+    shade = texture(size[0], size[1], rng, finest=2.0)[..., None] * 25
     thing = np.clip(255 - source.mean(axis=(0, 1)) + rng.uniform(-30, 30, 3) + shade, 0, 255)
     first = round(rng.uniform(0.25, 0.4) * len(frames))
     last = round(rng.uniform(0.65, 0.8) * len(frames))

@@ -23,6 +23,7 @@ GAMMA = 2.2
 PULSE = 1.2  # Hz
 LAMP = 0.16  # reach of the lamp, in widths
 FINE, COARSE = 1 / 40, 1 / 8  # of the width: between them lies the light that gives roundness
+STRANGERS = (1.4, -1.2, 2.5, -2.3)  # radians from the mean hue
 FOREIGN = 38.0  # least chroma of a stranger, in CIELAB units
 
 # --- light ---
@@ -85,16 +86,18 @@ def desaturated(frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed
 
 
 def clashing(frames: UInt8, severity: float, *, fps: float = 24.0, seed: Seed = 0) -> UInt8:
-    """Paint patches of the picture in two hues foreign to it. severity: the share of the picture, 0 to 1."""
+    """Paint patches of the picture in four hues foreign to it. severity: the share of the picture, 0 to 1."""
     rng = np.random.default_rng(seed)
     height, width = frames.shape[1:3]
     field = texture(height, width, rng, slope=1.6, finest=max(1.0, width / 30))
     edge = float(np.quantile(field, 1 - severity))
     cover = cv2.GaussianBlur((field > edge).astype(np.float32), (0, 0), max(0.5, width / 300))[..., None]
-    halves = texture(height, width, rng, slope=2.0, finest=max(1.0, width / 10)) > 0
+    quarters = [texture(height, width, rng, slope=2.0, finest=max(1.0, width / 10)) > 0 for _ in range(2)]
     middle = _lab(frames[len(frames) // 2])[..., 1:].reshape(-1, 2)
     own = float(np.arctan2(*(middle * np.hypot(*middle.T)[:, None]).sum(axis=0)[::-1]))
-    angles = np.where(halves, own + 1.7, own - 2.3)
+    left, upper = quarters
+    a, b, c, d = STRANGERS
+    angles = own + np.where(left, np.where(upper, a, b), np.where(upper, c, d))
     hue = np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
     out = np.empty_like(frames)
     for into, frame in zip(out, frames, strict=True):

@@ -131,7 +131,9 @@ def _bird(rng: np.random.Generator, rate: int) -> Float64:
 def _note(pitch: float, length: float, rate: int) -> Float64:
     at = _seconds(length, rate)
     wave = sum(np.sin(2 * np.pi * pitch * k * at) / k**1.5 for k in range(1, PARTIALS + 1))
-    return np.asarray(wave * np.minimum(at / 0.008, 1) * np.exp(-1.5 * at / length) * np.minimum((length - at) / 0.02, 1))
+    return np.asarray(
+        wave * np.minimum(at / 0.008, 1) * np.exp(-1.5 * at / length) * np.minimum((length - at) / 0.02, 1)
+    )
 
 
 def _drum(rate: int) -> Float64:

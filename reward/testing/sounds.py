@@ -1,8 +1,8 @@
 """Faults put into finished sound, each with a severity in its own physical unit; none changes its input.
 
-Every fault is `fault(samples, severity, *, rate=48000, seed=0)`: samples float32 (N,) or (channels, N), in [-1, 1], in and
-out, of the same length. What a room, a hiss or a hum adds may pass full scale by a little: it is not cut off, since that
-would be another fault.
+Every fault is `fault(samples, severity, *, rate=48000, seed=0)`: samples float32 (N,) or (channels, N), in [-1, 1], in
+and out, of the same length. What a room, a hiss or a hum adds may pass full scale by a little: it is not cut off, since
+that would be another fault.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def hissing(samples: Float32, severity: float, *, rate: int = 48_000, seed: Seed
 
 
 def humming(samples: Float32, severity: float, *, rate: int = 48_000, seed: Seed = 0) -> Float32:
-    """Add 50 Hz and its harmonics up to 400 Hz. severity: dB of the whole signal over the hum, so that less is worse."""
+    """Add 50 Hz and its harmonics up to 400 Hz. severity: dB of the whole signal over the hum: less is worse."""
     phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, HARMONICS)
     at = 2 * np.pi * MAINS * np.arange(samples.shape[-1]) / rate
     hum = np.sum([np.sin(k * at + phase) / k for k, phase in enumerate(phases, 1)], axis=0)
@@ -59,8 +59,8 @@ def muffled(samples: Float32, severity: float, *, rate: int = 48_000, seed: Seed
 def reverberant(samples: Float32, severity: float, *, rate: int = 48_000, seed: Seed = 0) -> Float32:
     """Put the sound into a bare room, as loud as before. severity: RT60 in s; the longer it is, the more comes back.
 
-    Noise that dies away exponentially stands for the room; it holds RT60 / 0.3 s times the energy of the straight sound.
-    Source: "On the statistics of the sound field in rooms", Schroeder, 1962; statistical reverberation as by Polack, 1988.
+    Noise that dies away exponentially stands for the room, with RT60 / 0.3 s times the energy of the straight sound.
+    Source: "Modifying chambers to play billiards: the foundations of reverberation theory", Polack, 1992.
     """
     rng = np.random.default_rng(seed)
     sound = np.atleast_2d(samples).astype(np.float64)
@@ -156,7 +156,9 @@ def _convolved(samples: Float32, gain: Callable[[Float64], Float64], rate: int, 
     """The sound with each frequency, in Hz, weighed by a gain without phase; zeros lie around it."""
     count = samples.shape[-1]
     size = 1 << int(count + padding).bit_length()
-    spectrum = np.fft.rfft(samples.astype(np.float64), size, axis=-1) * gain(np.fft.rfftfreq(size, 1 / rate))
+    spectrum = np.fft.rfft(samples.astype(np.float64), size, axis=-1) * gain(
+        np.asarray(np.fft.rfftfreq(size, 1 / rate))
+    )
     return _floats(np.fft.irfft(spectrum, size, axis=-1)[..., :count])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ SHARES = ((1.0,), (0.58, 0.42), (0.38, 0.26, 0.36), (0.3, 0.19, 0.29, 0.22))  # 
 FRAMINGS = ((0.86, 0.46, 0.5), (1.12, 0.54, 0.53), (0.66, 0.36, 0.44), (0.98, 0.6, 0.52))  # scale; place of the face
 ROOM = 0.0006  # RMS of a quiet room's tone
 VOICE = 0.08  # RMS of the voice where it speaks
+LEADS = 0.02  # s by which the mouth moves before it is heard
 
 
 class Phone(NamedTuple):
@@ -130,10 +131,11 @@ def talking(
         samples = np.clip(samples + ambience * swell * _noise(len(at), (60.0, 1800.0), rate, moved), -0.98, 0.98)
     count = max(1, round(seconds * fps))
     times = np.arange(count) / fps
-    mouth = np.interp(times, np.arange(len(opening)) / OPENING_RATE, opening)
+    mouth = np.interp(times + LEADS, np.arange(len(opening)) / OPENING_RATE, opening)
     lids, sway = _blinks(times, moved), _sway(times, moved)
     height, width = size
-    canvas = cv2.GaussianBlur(0.8 * paint(2 * height, 2 * width, width, placed) + 12, (0, 0), width / 45)
+    place = 0.8 * paint(2 * height, 2 * width, width, placed) + 12
+    canvas: Float32 = np.asarray(cv2.GaussianBlur(place, (0, 0), width / 45), np.float32)
     edges = [*np.rint(talking_cuts(seconds, shots) * fps).astype(int), count]
     frames = np.empty((count, height, width, 3), np.uint8)
     for t in range(count):
@@ -180,7 +182,10 @@ def _voice(formants: Float64, loud: Float64, pitch: Float64, grid: Float64, at: 
     """Harmonics of the pitch, each as loud as the resonances let it be: float64 (N,)."""
     phase = 2 * np.pi * np.cumsum(np.interp(at, grid, pitch)) * (at[1] - at[0] if len(at) > 1 else 0.0)
     out = np.zeros(len(at))
-    resonances = [*((formants[:, i], width) for i, width in enumerate((70.0, 100.0, 160.0))), (3400.0, 250.0)]
+    resonances: list[tuple[Any, float]] = [
+        *((formants[:, i], width) for i, width in enumerate((70.0, 100.0, 160.0))),
+        (3400.0, 250.0),
+    ]
     for harmonic in range(1, int(7_000 / pitch.min()) + 1):
         hertz = harmonic * pitch
         gain = loud * (hertz < min(7_000, 0.5 / (at[1] - at[0]) if len(at) > 1 else 0)) / harmonic
@@ -226,8 +231,9 @@ def _portrait(scale: float = 1.0) -> tuple[Float32, Float32]:
     photo = np.asarray(astronaut(), np.float32)  # type: ignore[no-untyped-call]  # scikit-image has no types
     side = round(512 * scale)
     if scale < 1:
-        photo, soft = (cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in (photo, soft))
-    return photo, soft
+        small = [cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in (photo, soft)]
+        photo, soft = (np.asarray(plane, np.float32) for plane in small)
+    return photo, np.asarray(soft, np.float32)
 
 
 def _blinks(times: Float64, rng: np.random.Generator) -> Float64:
@@ -279,7 +285,7 @@ def _frame(
     return np.asarray(np.clip(np.rint(place + cover[..., None] * (person - place)), 0, 255), np.uint8)
 
 
-def _step(x: Float32) -> Float32:
+def _step(x: NDArray[np.floating]) -> Float32:
     x = np.clip(x, 0, 1)
     return np.asarray(x * x * (3 - 2 * x), np.float32)
 

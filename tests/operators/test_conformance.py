@@ -16,7 +16,8 @@ CHECKS = [name for name, _ in inspect.getmembers(OperatorConformance, inspect.is
 
 # Where the order of severities is not kept to the letter: least rank correlation. An encoder may blur instead of
 # showing its blocks, coarser steps make fewer contours, and what is mild may not show at all.
-LOOSE = {"h264": 0.75, "banded": 0.75, "frozen": 0.95}
+LOOSE = {"h264": 0.75, "banded": 0.75, "frozen": 0.95, "melting": 0.9}
+PICTURE = [name for name, fault in FAULTS.items() if fault.clip == "picture"]
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -30,7 +31,7 @@ def test_the_operator_conforms(operator: str, check: str) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", PICTURE)
 def test_a_fault_moves_the_measurement_that_names_it(fault: str, seed: int) -> None:
     values = course(FAULTS[fault].names, fault, seed)
     if FAULTS[fault].falls:

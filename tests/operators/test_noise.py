@@ -50,6 +50,24 @@ def test_a_grid_of_blocks_is_found_wherever_it_begins(seed: int, cut: int) -> No
     assert one("noise.blocking", frames) > 5 * one("noise.blocking", plain(seed))
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_grid_is_found_through_a_zoom(seed: int) -> None:
+    frames = scene(0.05, size=(360, 640), seed=seed, move="static")
+    matrix = np.array([[1.1, 0, -32], [0, 1.1, -18]])
+    zoomed = [
+        np.stack([cv2.warpAffine(frame, matrix, (640, 360)) for frame in some])
+        for some in (frames, compressed(frames, 15))
+    ]
+    assert one("noise.blocking", zoomed[0]) < 0.4
+    assert one("noise.blocking", zoomed[1]) > 0.8
+
+
+def test_a_slight_blur_does_not_hide_bands() -> None:
+    ramp = np.rint(np.tile(np.linspace(60, 120, 192)[None, None, :, None], (4, 128, 1, 3))).astype(np.uint8)
+    steps = banded(ramp, 6)
+    assert one("noise.banding", blurred(steps, 0.8)) > 0.3 * one("noise.banding", steps)
+
+
 def test_a_gradient_in_few_steps_is_banded_and_a_fine_one_is_not() -> None:
     ramp = np.tile(np.linspace(60, 120, 192)[None, :, None], (128, 1, 3))
     fine = np.stack([np.rint(cv2.GaussianBlur(ramp, (0, 0), 1))] * 4).astype(np.uint8)

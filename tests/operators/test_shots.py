@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from cinereward.operators import load
 from cinereward.testing import clip, jolted, measure, scene, shots
+from cinereward.testing.editing import evened, overcut
 
 from .planted import FPS, SEEDS, moved, one, take, worth
 
@@ -71,3 +73,35 @@ def test_frame_rates_do_not_matter() -> None:
 @pytest.mark.parametrize("fault", ["noisy", "flickering", "shaken", "boiling", "collapsed", "repeated", "compressed"])
 def test_other_faults_are_no_cuts(fault: str) -> None:
     assert moved(fault, "shots.count") == 0
+
+
+def _faked(frames: np.ndarray, kind: str) -> np.ndarray:
+    """Every second stretch of 18 frames mirrored, or zoomed in on."""
+    height, width = frames.shape[1:3]
+    out = frames.copy()
+    for t in np.flatnonzero(np.arange(len(frames)) // 18 % 2):
+        middle = frames[t, height // 7 : -(height // 7), width // 7 : -(width // 7)]
+        out[t] = frames[t][:, ::-1] if kind == "mirrored" else cv2.resize(middle, (width, height))
+    return out
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["mirrored", "zoomed"])
+def test_a_take_that_is_mirrored_or_zoomed_by_turns_is_one_shot(seed: int, kind: str) -> None:
+    assert one("shots.count", _faked(take(seed, "pan", 3.0), kind)) == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_shot_shown_once_more_is_not_another(seed: int) -> None:
+    looped = np.concatenate([take(seed, "pan", 1.5, speed=0.3)] * 2)
+    assert one("shots.count", looped) == 1
+    there = take(seed + 20, "static", 1.0)
+    assert one("shots.count", np.concatenate([take(seed), there, take(seed)])) == 2
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_overcutting_shortens_shots_and_evening_takes_their_variety(seed: int) -> None:
+    takes = [take(seed + 10 * n, "pan", seconds) for n, seconds in enumerate((1.5, 0.75, 2.0, 1.0))]
+    frames = shots(takes)[0]
+    assert one("shots.duration", overcut(frames, 2, fps=FPS, seed=seed)) == pytest.approx(0.5)
+    assert one("shots.variety", evened(frames, 1, fps=FPS)) < 0.1 < one("shots.variety", frames)
