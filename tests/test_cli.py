@@ -92,7 +92,7 @@ def test_score_says_that_nobody_has_validated_the_profile(folder: Path) -> None:
 
 def test_score_counts_what_is_not_scored_by_reason(folder: Path) -> None:
     out = run("score", folder / "plain.mp4", "--prompt", "x").stdout
-    assert "39 not scored: 21 the prompt does not ask for, 18 no evidence in profile signal" in out
+    assert "27 not scored: 21 the prompt does not ask for, 6 no evidence in profile signal" in out
 
 
 def test_all_lists_each_dimension_with_its_reason(folder: Path) -> None:

@@ -86,7 +86,7 @@ def test_what_the_prompt_does_not_call_for_is_gated(scored: RewardBatch) -> None
 
 
 def test_what_has_no_evidence_is_unavailable(scored: RewardBatch) -> None:
-    name = "aesthetics.chromaticity.harmony"
+    name = "visual_concept_design.scene.environment_plausibility"
     assert scored.status[0, scored.dimensions.index(name)] == Status.UNAVAILABLE
     assert scored.reason(0, name) == "no evidence in profile signal"
 
@@ -234,7 +234,7 @@ def test_no_input_is_modified_and_no_gradient_kept(signal: RewardModel) -> None:
     assert not any(tensor.requires_grad for tensor in batch.torch().values())
 
 
-def test_a_file_is_decoded_once_for_all_six_operators(
+def test_a_file_is_decoded_once_for_all_operators(
     signal: RewardModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a.mkv", frames(0, 40), fps=24, **LOSSLESS)  # type: ignore[arg-type]
@@ -248,7 +248,7 @@ def test_a_file_is_decoded_once_for_all_six_operators(
 
     monkeypatch.setattr(pictures.FileFrames, "chunks", counted)
     assert signal([Clip(path)]).errors == (None,)
-    assert len(signal.operators) == 6
+    assert len(signal.operators) > 6
     assert sum(decoded) == 40
 
 
@@ -368,7 +368,7 @@ def test_a_profile_that_names_what_is_not_there_is_told(changed: dict[str, Any],
 NO_OPERATORS: list[tuple[Any, str]] = [
     (Level, "the class Level is no operator; give a name, or an instance"),
     (3, "a int is no operator"),
-    ("levle", "no operator is called 'levle'; there are: camera"),
+    ("levle", "no operator is called 'levle'; there are: ambience"),
 ]
 
 

@@ -90,7 +90,12 @@ def take() -> np.ndarray[Any, np.dtype[np.uint8]]:
     return scene(1.5, size=(96, 144), seed=7, grain=0.6)
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# one silent shot; faults of cuts and of faces have pages of their own, as has what plays faster
+PICTURE = [name for name, fault in FAULTS.items() if fault.clip == "picture"]
+SHORTER = {"dropped", "hurried"}
+
+
+@pytest.mark.parametrize("name", PICTURE)
 def test_a_fault_leaves_its_input_alone_and_depends_on_its_seed_only(name: str, take: Any) -> None:
     before = take.copy()
     severity = FAULTS[name].severities[2]
@@ -99,10 +104,10 @@ def test_a_fault_leaves_its_input_alone_and_depends_on_its_seed_only(name: str, 
     assert np.array_equal(once, FAULTS[name](take, severity, seed=3))
     assert once.dtype == np.uint8
     assert once.shape[1:] == take.shape[1:]
-    assert name == "dropped" or len(once) == len(take)
+    assert name in SHORTER or len(once) == len(take)
 
 
-@pytest.mark.parametrize("name", sorted(set(FAULTS) - {"dropped"}))
+@pytest.mark.parametrize("name", sorted(set(PICTURE) - SHORTER))
 def test_severities_go_from_mild_to_severe(name: str, take: Any) -> None:
     far = [
         float(np.mean((FAULTS[name](take, severity).astype(float) - take) ** 2)) for severity in FAULTS[name].severities
@@ -149,7 +154,8 @@ def test_shares_are_kept(take: Any) -> None:
 
 
 def test_one_frame_survives_every_fault(take: Any) -> None:
-    for name, fault in FAULTS.items():
+    for name in PICTURE:
+        fault = FAULTS[name]
         assert fault(take[:1], fault.severities[0]).shape == take[:1].shape, name
 
 
