@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from cinereward.errors import ClipError, OperatorError
+from cinereward.pairs import PairSide as PairSide  # one page of types: these two have a page of their own
+from cinereward.pairs import PreferencePair as PreferencePair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -205,13 +207,15 @@ class Partial:
 
     times: float64 (N,). tracks: name -> array (N, ...); a pair of frames is filed under its later frame, and the
     clip's first frame, which has no earlier one, holds NaN (or zeros where the dtype has no NaN). fps: frames a second.
-    sounds: name -> array (M, ...) on the sound's own grid: any number of rows.
+    sounds: name -> array (M, ...) on the sound's own grid: any number of rows. notes: what befell the measuring, such as
+    a GPU that ran out of memory; told in the clip's evidence.
     """
 
     times: Float64
     fps: float
     tracks: Mapping[str, NDArray[Any]]
     sounds: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, track in self.tracks.items():
@@ -246,11 +250,12 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """What one operator measured on one clip: measurements by name."""
+    """What one operator measured on one clip: measurements by name. notes: what befell the measuring."""
 
     operator: str
     measurements: Mapping[str, Measurement]
     version: str = "1"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if odd := [f"{item.name} as {name}" for name, item in self.measurements.items() if item.name != name]:
@@ -325,44 +330,6 @@ class Critique:
             raise ValueError(f"{told}; expected severity from 0 to 1 and 0 <= start <= end")
         if self.shot is not None and not self.shot >= 1:
             raise ValueError(f"shot is {self.shot}; expected 1 or more; give None where it spans several")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairSide:
-    """One side of a preference pair: which clip, where it lies, and its rewards by dimension (NaN: not scored)."""
-
-    id: str
-    path: str
-    sha256: str
-    rewards: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        if odd := {name: x for name, x in self.rewards.items() if not (math.isnan(x) or 0.0 <= x <= 1.0)}:
-            raise ValueError(f"{self.id}: rewards hold {odd}; expected 0 to 1; give NaN for what was not scored")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreferencePair:
-    """Two clips of one prompt, the better one first. margin >= 0 in scalar units; valid: the margin is believed."""
-
-    pair_id: str
-    prompt_id: str
-    prompt: str
-    chosen: PairSide
-    rejected: PairSide
-    valid: bool
-    margin: float
-    weight: float
-    dim_labels: Mapping[str, int]
-    scorer_version: str
-    seed: int
-    split: Literal["train", "validation", "test"] = "train"
-
-    def __post_init__(self) -> None:
-        if not (self.margin >= 0 and self.weight >= 0):
-            raise ValueError(f"pair {self.pair_id}: margin {self.margin} and weight {self.weight}; expected 0 or more")
-        if self.split not in ("train", "validation", "test"):
-            raise ValueError(f"pair {self.pair_id}: split is {self.split!r}; expected train, validation or test")
 
 
 @runtime_checkable

@@ -16,7 +16,8 @@ FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]  # import name -> folder
 
 # Imports run one way: a part may import parts of its own tier and of those above it on this list.
 TIERS = (
-    ("types", "errors", "taxonomy", "profile", "batch", "weights"),
+    ("types", "pairs", "errors", "taxonomy", "profile", "batch", "weights", "text", "wants"),
+    ("networks",),
     ("media",),
     ("operators",),
     ("gate", "judge", "intents"),
@@ -26,7 +27,7 @@ TIERS = (
     ("calibration", "output", "report", "words"),
     ("testing", "serve", "adapters"),
     ("agents",),
-    ("asked", "doctor", "explain", "rows", "show", "training"),  # what the command is made of
+    ("asked", "doctor", "explain", "rows", "shelf", "show", "training"),  # what the command is made of
     ("cli",),
 )
 RANK = {part: rank for rank, parts in enumerate(TIERS) for part in parts}

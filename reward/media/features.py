@@ -16,6 +16,7 @@ answers. Rows run over all frames of the window, the overlap frame included.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +46,15 @@ class Features(Mapping[str, Any]):
         self, frames: NDArray[np.uint8], start_frame: int, overlap: int, fps: float, sound: Sound | None
     ) -> None:
         self.frames, self.start_frame, self.overlap, self.fps, self.sound = frames, start_frame, overlap, fps, sound
+        self.shared: dict[Any, Any] = {}  # what networks told of this window; see networks/sharing.py
         self._known: dict[str, Any] = {}
+        self._lock = threading.RLock()  # operators with networks have threads of their own
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._known:
-            self._known[name] = FEATURES[name](self)
-        return self._known[name]
+        with self._lock:
+            if name not in self._known:
+                self._known[name] = FEATURES[name](self)
+            return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(FEATURES)

@@ -313,6 +313,7 @@ class _Watched(Mapping[str, Any]):
 
     def __init__(self, features: Mapping[str, Any]) -> None:
         self._features = features
+        self.shared = getattr(features, "shared", {})
         self.asked: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:

@@ -1,0 +1,4 @@
+"""Networks whose weights a user brings: each is loaded once a process and device, and asked in chunks of one fixed size.
+
+One file wraps one kind of network: arrays in, arrays out, nothing of clips. Operators ask them; no network knows another.
+"""
