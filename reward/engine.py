@@ -1,39 +1,47 @@
 """Clips go in, evidence comes out: decoding and measuring overlap, in threads, within a bound on memory.
 
-A driver thread decodes one clip and hands its windows to the measuring threads; a few drivers run ahead so that neither
-waits for the other. OpenCV, the decoders and NumPy let go of the interpreter while they work, so threads suffice, and
-tensors need not be copied to other processes. Which thread measures what has no influence on any number.
+A driver thread decodes one clip and hands its windows to the measuring threads (lanes.py); a few drivers run ahead so
+that neither waits for the other. OpenCV, the decoders and NumPy let go of the interpreter while they work, so threads
+suffice, and tensors need not be copied to other processes. Which thread measures what has no influence on any number.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cinereward.errors import ClipError, OperatorError
+from cinereward.lanes import Bench, Outcome, told
 from cinereward.media.pictures import Decoder
 from cinereward.media.reader import open_clip
-from cinereward.types import Clip, Evidence, Operator, Partial, Window
+from cinereward.types import Clip, Evidence, Operator, Partial
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MOST_WORKERS = 8
-Outcome = dict[str, Partial | OperatorError]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What was measured of one clip. failures: operator -> why it has no evidence. error: why there is none at all."""
+    """What was measured of one clip.
+
+    failures: operator -> why it has no evidence. error: why there is none at all. times: float64 (N,), of all frames.
+    duration, fps: in seconds and frames a second.
+    """
 
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     error: Exception | None = None
     duration: float = 0.0
+    fps: float = 0.0
+    times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 class Engine:
@@ -66,7 +74,7 @@ class Engine:
         pending: deque[tuple[Clip, Future[Measured]]] = deque()
         fault: Exception | None = None
         source = _checked(clips)
-        bench = _Bench(self.operators, self.workers, self.batch_size)
+        bench = Bench(self.operators, self.workers, self.batch_size)
         with ThreadPoolExecutor(drivers, thread_name_prefix="cinereward-decode") as pool:
             try:
                 while fault is None:
@@ -90,13 +98,15 @@ class Engine:
         if fault is not None:
             raise fault
 
-    def _measure(self, clip: Clip, bench: _Bench) -> Measured:
-        duration = 0.0
+    def _measure(self, clip: Clip, bench: Bench) -> Measured:
+        duration = fps = 0.0
         outcomes: list[Future[Outcome]] = []
+        times: list[NDArray[np.float64]] = []
         try:
             reader = open_clip(clip, sound=self._listens, decoder=self._decoder)
             for window in reader.windows(self.window_frames):
-                duration = float(window.times[-1]) + 1 / window.fps
+                fps, duration = window.fps, float(window.times[-1]) + 1 / window.fps
+                times.append(window.times[window.overlap :])
                 outcomes.append(bench.submit(window))
                 del window
             measured = [outcome.result() for outcome in outcomes]
@@ -106,9 +116,16 @@ class Engine:
             lost = ClipError(f"{clip.name} cannot be read ({type(error).__name__}: {str(error)[:200]})")
             lost.__cause__ = error
             return Measured(error=lost, duration=duration)
-        return self._merge(measured, duration)
+        evidence, failures = self._merge(measured)
+        return Measured(
+            evidence=evidence,
+            failures=failures,
+            duration=duration,
+            fps=fps,
+            times=np.concatenate(times or [np.zeros(0)]),
+        )
 
-    def _merge(self, measured: Sequence[Outcome], duration: float) -> Measured:
+    def _merge(self, measured: Sequence[Outcome]) -> tuple[dict[str, Evidence], dict[str, str]]:
         evidence: dict[str, Evidence] = {}
         failures: dict[str, str] = {}
         for operator in self.operators:
@@ -125,10 +142,11 @@ class Engine:
                 merged = operator.merge(partials)
                 if not isinstance(merged, Evidence):
                     raise OperatorError(f"{name} merged into a {type(merged).__name__}; expected Evidence")
-                evidence[name] = merged
+                notes = dict.fromkeys([*merged.notes, *(note for part in partials for note in part.notes)])
+                evidence[name] = replace(merged, notes=tuple(notes)) if notes else merged
             except Exception as error:
-                failures[name] = _told(name, error)
-        return Measured(evidence=evidence, failures=failures, duration=duration)
+                failures[name] = told(name, error)
+        return evidence, failures
 
 
 def _checked(clips: Iterable[Clip]) -> Iterator[Clip]:
@@ -144,100 +162,3 @@ def _first(pending: deque[tuple[Clip, Future[Measured]]]) -> tuple[Clip, Measure
     measured = future.result()
     pending.popleft()
     return clip, measured
-
-
-class _Bench:
-    """The measuring threads, and a bound on the windows that lie before them or in their hands."""
-
-    def __init__(self, operators: Sequence[Operator], workers: int, batch_size: int) -> None:
-        self._operators, self._batch_size = operators, batch_size
-        self._most = workers * batch_size + 1
-        self._held = 0
-        self._waiting: deque[tuple[Window, Future[Outcome]]] = deque()
-        self._closed = False
-        self._changed = threading.Condition()  # guards the three above
-        self._threads = [
-            threading.Thread(target=self._work, name=f"cinereward-measure-{n}", daemon=True) for n in range(workers)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def submit(self, window: Window) -> Future[Outcome]:
-        """Queue a window; waits while too many are held already.
-
-        Raises:
-            RuntimeError: the bench was closed, before or while this waited.
-        """
-        future: Future[Outcome] = Future()
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._held < self._most)
-            if self._closed:
-                raise RuntimeError("scoring was stopped")
-            self._held += 1
-            self._waiting.append((window, future))
-            self._changed.notify_all()
-        return future
-
-    def close(self) -> None:
-        """Stop the threads, drop what still waits for them, and wake whoever waits for room or for an outcome."""
-        with self._changed:
-            self._closed = True
-            left = list(self._waiting)
-            self._waiting.clear()
-            self._changed.notify_all()
-        for _, future in left:
-            future.cancel()
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self) -> None:
-        while taken := self._take():
-            try:
-                outcomes = measure_all(self._operators, [window for window, _ in taken])
-                for (_, future), outcome in zip(taken, outcomes, strict=True):
-                    future.set_result(outcome)
-            except BaseException as error:  # whoever waits for an outcome must not wait for ever
-                for _, future in taken:
-                    if not future.done():
-                        future.set_exception(error)
-            with self._changed:
-                self._held -= len(taken)
-                self._changed.notify_all()
-            del taken  # or the windows would live until the next ones come
-
-    def _take(self) -> list[tuple[Window, Future[Outcome]]]:
-        """The next windows, as many as lie ready, at most a batch; none at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._waiting)
-            return [self._waiting.popleft() for _ in range(min(self._batch_size, len(self._waiting)))]
-
-
-def measure_all(operators: Sequence[Operator], windows: Sequence[Window]) -> list[Outcome]:
-    """Every operator on every window; an operator that fails on a batch is asked again window by window."""
-    outcomes: list[Outcome] = [{} for _ in windows]
-    for operator in operators:
-        name = operator.spec.name
-        for outcome, part in zip(outcomes, _measured(operator, windows), strict=True):
-            outcome[name] = part
-    return outcomes
-
-
-def _measured(operator: Operator, windows: Sequence[Window]) -> list[Partial | OperatorError]:
-    name = operator.spec.name
-    try:
-        parts = list(operator.measure(windows))
-        if len(parts) != len(windows):
-            raise OperatorError(f"{name} gave {len(parts)} partials for {len(windows)} windows")
-        if odd := [part for part in parts if not isinstance(part, Partial | OperatorError)]:
-            raise OperatorError(f"{name} gave a {type(odd[0]).__name__} for a window; expected a Partial")
-    except Exception as error:
-        if len(windows) > 1:
-            return [part for window in windows for part in _measured(operator, [window])]
-        return [OperatorError(_told(name, error))]
-    return parts
-
-
-def _told(operator: str, error: Exception) -> str:
-    """An error in one line, for the clip's reasons; where it came from goes to the log."""
-    _log.debug("operator %s failed", operator, exc_info=error)
-    return str(error) if isinstance(error, OperatorError) else f"{type(error).__name__}: {error}"

@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from cinereward import critique, weighting
+from cinereward import critique, weighting, weights
 from cinereward.batch import RewardBatch
 from cinereward.engine import Engine, Measured
-from cinereward.errors import ConfigError
+from cinereward.errors import ConfigError, MissingExtraError, WeightsError
 from cinereward.fusion import Fused, fuse
-from cinereward.gate import gate_hash, open_gate
+from cinereward.gate import Gate, gate_hash, open_gate
 from cinereward.intents import read_intents, vary
 from cinereward.operators import known, load
-from cinereward.profile import Profile, close_to, load_profile
+from cinereward.profile import Profile, Term, close_to, load_profile
 from cinereward.types import Clip, Critique, Operator, Status
 
 LIBRARIES = ("av", "decord", "numpy", "opencv-python-headless", "scikit-image", "scipy", "silero-vad")
@@ -77,7 +77,8 @@ class RewardModel:
         self.taxonomy = profile.load_taxonomy()
         self.device = device
         chosen = profile.operators if operators is None else operators
-        self.operators = tuple(load(item, device) if isinstance(item, str) else _instance(item) for item in chosen)
+        self.missing: Mapping[str, str] = {}
+        self.operators = self._load(chosen)
         self._check()
         self._weights: Mapping[str, Mapping[str, float]] = profile.weights.model_dump()
         self._fold = partial(weighting.fold, taxonomy=self.taxonomy, weights=self._weights)
@@ -146,6 +147,18 @@ class RewardModel:
             thread.submit(batches.close)
             thread.shutdown(wait=False)
 
+    def _load(self, chosen: Sequence[Operator | str]) -> tuple[Operator, ...]:
+        """The operators; those whose weights or library are not there are noted in `missing`, and the others go on."""
+        out: list[Operator] = []
+        missing: dict[str, str] = {}
+        for item in chosen:
+            try:
+                out.append(load(item, self.device) if isinstance(item, str) else _instance(item))
+            except (WeightsError, MissingExtraError) as error:
+                missing[str(item)] = str(error)
+        self.missing = missing
+        return tuple(out)
+
     def _check(self) -> None:
         names = [operator.spec.name for operator in self.operators]
         if len(set(names)) < len(names):
@@ -162,8 +175,11 @@ class RewardModel:
         parts = [f"cinereward={importlib.metadata.version('cinereward')}", f"profile={self.profile.name}"]
         said = hashlib.sha256(f"{self.profile.hash}{self.taxonomy.hash}{gate_hash()}".encode())
         for operator in self.operators:
-            said.update(repr((operator.spec.name, operator.spec.version, operator.spec.weights)).encode())
+            weights = tuple(map(_identity, operator.spec.weights))
+            said.update(repr((operator.spec.name, operator.spec.version, weights)).encode())
         parts.append(f"config={said.hexdigest()[:16]}")
+        if self.missing:
+            parts.append(f"without={','.join(sorted(self.missing))}")
         for library in LIBRARIES:
             try:
                 parts.append(f"{library}={importlib.metadata.version(library)}")
@@ -175,23 +191,31 @@ class RewardModel:
         gate = open_gate(clip, self.taxonomy)
         intents = self.profile.intents
         varied = vary(self.profile.curves, intents, read_intents(clip.prompt, intents))
-        there = {operator.spec.name for operator in self.operators}
+        tags = _tags(clip, gate)
+        terms = {name: [term for term in some if term.when <= tags] for name, some in varied.curves.items()}
         fused: dict[str, Fused] = {}
         for name in self.dimensions:
-            terms = varied.curves.get(name, ())
             if closed := gate.closed.get(name) or varied.excused.get(name):
                 fused[name] = _nothing(Status.GATED, closed)
-            elif not terms:
-                fused[name] = _nothing(Status.UNAVAILABLE, f"no evidence in profile {self.profile.name}")
-            elif absent := {term.measurement.partition(".")[0] for term in terms} - there:
-                told = f"no evidence in profile {self.profile.name}: {', '.join(sorted(absent))} is not run"
-                fused[name] = _nothing(Status.UNAVAILABLE, told)
-            elif measured.error is not None:
-                fused[name] = _nothing(Status.FAILED, str(measured.error))
             else:
-                fused[name] = fuse(terms, measured.evidence, measured.failures, varied.because.get(name, ""))
+                fused[name] = self._fused(terms.get(name, ()), measured, varied.because.get(name, ""))
         found = critique.find(fused, varied.curves, measured.evidence, measured.duration)
         return _Scored(fused=tuple(fused.values()), critiques=found, measured=measured)
+
+    def _fused(self, terms: Sequence[Term], measured: Measured, because: str) -> Fused:
+        """One sub-dimension that the prompt calls for, from its terms that the prompt calls for."""
+        there = {operator.spec.name for operator in self.operators}
+        needed = {term.measurement.partition(".")[0] for term in terms}
+        lost = [f"{name} is not run: {self.missing[name]}" for name in sorted(needed & self.missing.keys())]
+        kept = [term for term in terms if term.measurement.partition(".")[0] not in self.missing]
+        if not kept:
+            return _nothing(Status.UNAVAILABLE, "; ".join([f"no evidence in profile {self.profile.name}", *lost]))
+        if absent := needed - self.missing.keys() - there:
+            told = f"no evidence in profile {self.profile.name}: {', '.join(sorted(absent))} is not run"
+            return _nothing(Status.UNAVAILABLE, told)
+        if measured.error is not None:
+            return _nothing(Status.FAILED, str(measured.error))
+        return fuse(kept, measured.evidence, measured.failures, "; ".join(filter(None, [because, *lost])))
 
     def _batch(self, rows: Sequence[_Scored]) -> RewardBatch:
         def table(attribute: str, dtype: Any) -> Any:
@@ -216,6 +240,19 @@ class RewardModel:
 
 def _nothing(status: Status, reason: str) -> Fused:
     return Fused(value=float("nan"), std=float("nan"), status=status, reason=reason)
+
+
+def _tags(clip: Clip, gate: Gate) -> frozenset[str]:
+    """What this clip's prompt and reference ask for, for the terms that are tied to it; see `Term.when`."""
+    return frozenset(gate.because) | ({"reference"} if clip.reference is not None else set())
+
+
+def _identity(name: str) -> str:
+    """Weights by name and content; by name alone where an operator was handed a network and needs no file."""
+    try:
+        return weights.identity(name)
+    except WeightsError:
+        return name
 
 
 def _instance(operator: Operator) -> Operator:

@@ -19,7 +19,12 @@ from cinereward.errors import ConfigError
 from cinereward.taxonomy import LEVELS, Taxonomy
 from cinereward.taxonomy import load as load_taxonomy
 
-PROFILES = ("signal",)
+PROFILES = ("signal", "perception", "vbench")
+# what a prompt or a clip may ask for, and a term may be tied to: the gate's expectations, and those of wants.py
+TAGS = frozenset(
+    {"sound", "speech", "music", "cuts", "people", "reference", "dialogue", "subject", "known_subject", "count"}
+    | {"colour", "spatial_relation", "action", "camera_move", "style"}
+)
 
 
 class _Frozen(BaseModel):
@@ -31,7 +36,8 @@ class Term(_Frozen):
 
     shape: "rising" or "falling" curves are monotone; a "peaked" one rises to an optimum and falls behind it. A term of
     weight w lowers the score to score x curve ** w. std: the curve's spread under edits that must not matter, as
-    benchmarks/std.py measured it. source: where the points come from.
+    benchmarks/std.py measured it. source: where the points come from. when: what the prompt must ask for, each of these
+    tags, before the term counts; never what the pixels show.
     """
 
     measurement: str
@@ -40,9 +46,12 @@ class Term(_Frozen):
     source: str = Field(min_length=10)
     weight: float = Field(default=1.0, gt=0, le=4)
     std: float = Field(default=0.0, ge=0, le=1)
+    when: frozenset[str] = frozenset()
 
     @model_validator(mode="after")
     def _check(self) -> Term:
+        if unknown := sorted(self.when - TAGS):
+            raise ValueError(f"{self.measurement}: when holds {unknown}; it may hold {', '.join(sorted(TAGS))}")
         xs, ys = zip(*self.points, strict=True)
         if any(a >= b for a, b in itertools.pairwise(xs)):
             raise ValueError(f"{self.measurement}: the points' values must rise, not {list(xs)}")
@@ -59,25 +68,30 @@ class Term(_Frozen):
 
 
 class Variant(_Frozen):
-    """What an intent makes of a measurement's curves: other points, a stretched value axis, or no say at all.
+    """What an intent makes of a measurement's curves: other points, a stretched axis, less weight, or no say at all.
 
-    stretch: a measured value of v counts as v / stretch. Exactly one of the three is given.
+    stretch: a measured value of v counts as v / stretch. weight: of the term's own, such as 0.3 where what measures is
+    outside its domain, as a recogniser of faces is in a cartoon. Exactly one of the four is given.
     """
 
     points: tuple[tuple[float, float], ...] | None = Field(default=None, min_length=2)
     stretch: float | None = Field(default=None, gt=0, le=100)
+    weight: float | None = Field(default=None, gt=0, lt=1)
     excused: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Variant:
-        if sum((self.points is not None, self.stretch is not None, self.excused)) != 1:
-            raise ValueError("give one of points, stretch, excused: true")
+        given = (self.points is not None, self.stretch is not None, self.weight is not None, self.excused)
+        if sum(given) != 1:
+            raise ValueError("give one of points, stretch, weight, excused: true")
         return self
 
     def of(self, term: Term) -> Term:
         """The term under this intent."""
         if self.points is not None:
             return Term.model_validate({**term.model_dump(), "points": self.points, "shape": shape(self.points)})
+        if self.weight is not None:
+            return term.model_copy(update={"weight": term.weight * self.weight})
         stretched = tuple((x * (self.stretch or 1.0), y) for x, y in term.points)
         return term.model_copy(update={"points": stretched})
 
@@ -123,17 +137,20 @@ class Profile(_Frozen):
 
     name: of the profile. validated: how it was held against human ratings and what came of it, or None: not yet.
     window_frames: frames a window holds. batch_size: windows an operator is handed at once. decoder: of files; "decord"
-    is for clips known to be whole, since it conceals damage. curves: sub-dimension -> terms. intents: taste that a
-    prompt may ask for. taxonomy: a path, or None for the shipped one.
+    is for clips known to be whole, since it conceals damage. flow: what sees movement for all operators, OpenCV's "dis"
+    or the network "raft". curves: sub-dimension -> terms. right: what prompt following is made of, name -> terms.
+    intents: taste that a prompt may ask for. taxonomy: a path, or None for the shipped one.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
     validated: str | None
     operators: tuple[str, ...] = Field(min_length=1)
     curves: dict[str, tuple[Term, ...]]
+    right: dict[str, tuple[Term, ...]] = {}
     window_frames: int = Field(default=16, ge=1, le=1024)
     batch_size: int = Field(default=1, ge=1, le=1024)
     decoder: Literal["pyav", "decord"] = "pyav"
+    flow: Literal["dis", "raft"] = "dis"
     weights: Weights = Weights()
     intents: dict[str, Intent] = {}
     taxonomy: str | None = None
@@ -158,7 +175,7 @@ class Profile(_Frozen):
 
     def speaks_of(self) -> Iterator[tuple[str, str]]:
         """Every measurement that is named, with where: a sub-dimension, or "intent noir"."""
-        for name, terms in self.curves.items():
+        for name, terms in [*self.curves.items(), *((f"right.{name}", terms) for name, terms in self.right.items())]:
             yield from ((name, term.measurement) for term in terms)
         for key, intent in self.intents.items():
             asked = [term.measurement for terms in intent.asks.values() for term in terms]
@@ -174,16 +191,22 @@ class Profile(_Frozen):
         beside = {"validated": True, "taxonomy": True, "batch_size": True}
         said = self.model_dump(mode="json", exclude=beside)
         asked = [terms for intent in said["intents"].values() for terms in intent["asks"].values()]
-        for term in itertools.chain.from_iterable([*said["curves"].values(), *asked]):
+        for term in itertools.chain.from_iterable([*said["curves"].values(), *said["right"].values(), *asked]):
             del term["source"]
+            term["when"] = sorted(term["when"])
         text = json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+FILED = ("curves", "right", "intents")
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
     """Read a profile by its name ("signal") or from your own YAML.
 
-    `curves:` and `intents:` may hold their content or the path of a file that does, relative to the profile's folder.
+    `curves:`, `right:` and `intents:` may hold their content or the path of a file that does, relative to the profile's
+    folder. `extends: signal` takes all of that profile: operators and terms are added to its own, a term of the same
+    measurement and `when` replaces its, and what else is named here counts.
 
     Raises:
         ConfigError: there is no such profile, or it holds what it may not; the message lists the valid keys.
@@ -203,17 +226,79 @@ def load_profile(name_or_path: str | Path) -> Profile:
 
 
 def _choice() -> str:
-    return f"{' or '.join(PROFILES)}, or the path of a YAML"
+    return f"{', '.join(PROFILES)}, or the path of a YAML"
 
 
 def _read(path: Path) -> Profile:
+    return build(Profile, _content(path, ()), str(path))
+
+
+def _content(path: Path, seen: tuple[Path, ...]) -> Any:
+    """A profile's content with that of the files it names, and of the profile it extends."""
     content = read_yaml(path)
-    for key in ("curves", "intents"):
-        if isinstance(content, dict) and isinstance(content.get(key), str):
+    if not isinstance(content, dict):
+        return content
+    for key in FILED:
+        if isinstance(content.get(key), str):
             content[key] = read_yaml(path.parent / content[key])
-    if isinstance(content, dict) and isinstance(content.get("taxonomy"), str):
+    if isinstance(content.get("taxonomy"), str):
         content["taxonomy"] = str(path.parent / content["taxonomy"])
-    return build(Profile, content, str(path))
+    base = content.pop("extends", None)
+    if base is None:
+        return content
+    if path in seen:
+        raise ConfigError(f"{path} extends itself, by way of {', '.join(map(str, seen))}; extend another profile")
+    if base in PROFILES:
+        with as_file(files("cinereward.configs") / "profiles" / f"{base}.yaml") as below:
+            return extended(_content(below, (*seen, path)), content)
+    below = path.parent / str(base)
+    if not below.is_file():
+        raise ConfigError(f"{path} extends {base!r}, which is not there; give {_choice()}")
+    return extended(_content(below, (*seen, path)), content)
+
+
+def extended(base: Any, own: dict[str, Any]) -> Any:
+    """A profile's content laid over the one it extends; see `load_profile`."""
+    if not isinstance(base, dict):
+        return own
+    out = {**base, **own}
+    given = {key: own[key] for key in ("operators", "curves", "right", "intents", "weights") if key in own}
+    if not all(isinstance(base.get(key, type(item)()), type(item)) for key, item in given.items()):
+        return out  # of another kind than it should be; what is wrong is told when it is checked
+    if isinstance(given.get("operators"), list):
+        out["operators"] = list(dict.fromkeys([*base.get("operators", []), *given["operators"]]))
+    for key in ("curves", "right"):
+        if isinstance(given.get(key), dict):
+            below = base.get(key, {})
+            out[key] = {name: _joined(below.get(name), given[key].get(name)) for name in {**below, **given[key]}}
+    for key in ("intents", "weights"):
+        if isinstance(given.get(key), dict):
+            below = base.get(key, {})
+            out[key] = {name: _merged(below.get(name), given[key].get(name)) for name in {**below, **given[key]}}
+    return out
+
+
+def _joined(below: Any, own: Any) -> Any:
+    """Terms of one sub-dimension: the base's without those that the own ones replace, then the own ones."""
+    if not (isinstance(below, list) and isinstance(own, list)):
+        return below if own is None else own
+    taken = [_named(term) for term in own]
+    return [*(term for term in below if _named(term) not in taken), *own]
+
+
+def _named(term: Any) -> Any:
+    return (term.get("measurement"), sorted(map(str, term.get("when") or ()))) if isinstance(term, dict) else term
+
+
+def _merged(below: Any, own: Any) -> Any:
+    """Mappings of mappings laid over one another, two levels deep; lists and values of the own one count."""
+    if not (isinstance(below, dict) and isinstance(own, dict)):
+        return below if own is None else own
+    both = below.keys() & own.keys()
+    inner = {
+        key: {**below[key], **own[key]} for key in both if isinstance(below[key], dict) and isinstance(own[key], dict)
+    }
+    return {**below, **own, **inner}
 
 
 def read_yaml(path: Path) -> Any:
@@ -256,7 +341,7 @@ def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     for part in place:
         if isinstance(part, str) and part in getattr(inside, "model_fields", {}):
             inside = _model_in(inside.model_fields[part].annotation) or inside
-    return sorted(inside.model_fields)
+    return sorted([*inside.model_fields, *(["extends"] if inside is Profile else [])])
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

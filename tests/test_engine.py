@@ -13,7 +13,8 @@ from clips import Level, clip, endless, frames, several
 from threads import left_after, ours
 
 from cinereward import engine as engine_module
-from cinereward.engine import Engine, Measured, measure_all
+from cinereward.engine import Engine, Measured
+from cinereward.lanes import Bench, measure_all
 from cinereward.errors import ClipError, OperatorError
 from cinereward.types import Clip, Evidence, OperatorSpec, Partial, Window
 
@@ -179,7 +180,7 @@ def test_only_a_few_clips_are_read_ahead() -> None:
 @pytest.mark.parametrize(("workers", "batch_size"), SETTINGS)
 def test_windows_that_lie_waiting_are_bounded(monkeypatch: pytest.MonkeyPatch, workers: int, batch_size: int) -> None:
     alive, most, lock = 0, 0, threading.Lock()
-    submit = engine_module._Bench.submit
+    submit = Bench.submit
 
     def counted(self: Any, window: Window) -> Any:
         nonlocal alive, most
@@ -197,7 +198,7 @@ def test_windows_that_lie_waiting_are_bounded(monkeypatch: pytest.MonkeyPatch, w
                 alive -= len(windows)
             return super().measure(windows)
 
-    monkeypatch.setattr(engine_module._Bench, "submit", counted)
+    monkeypatch.setattr(Bench, "submit", counted)
     made = engine(Slow(), workers=workers, batch_size=batch_size, window_frames=1)
     in_time(lambda: list(made.run(several(6))))
     assert most <= workers * batch_size + 1 + workers * batch_size
@@ -212,7 +213,7 @@ def test_closing_the_bench_leaves_nobody_waiting() -> None:
             assert go_on.wait(10)
             return super().measure(windows)
 
-    bench = engine_module._Bench([Held()], workers=1, batch_size=1)
+    bench = Bench([Held()], workers=1, batch_size=1)
     in_work = bench.submit(_window(frames(0)))
     assert begun.wait(10)
     in_line = bench.submit(_window(frames(1)))

@@ -23,7 +23,7 @@ TIERS = (
     ("gate", "judge", "intents"),
     ("fusion", "weighting"),
     ("critique",),
-    ("engine", "model"),
+    ("lanes", "engine", "ledger", "right", "model"),
     ("calibration", "output", "report", "words"),
     ("testing", "serve", "adapters"),
     ("agents",),

@@ -131,13 +131,17 @@ def test_the_shipped_profile_loads_and_says_that_it_is_not_validated() -> None:
 
 
 def test_an_unknown_name_lists_the_profiles() -> None:
-    with pytest.raises(ConfigError, match="no profile is called 'nope'; give signal, or the path of a YAML"):
+    with pytest.raises(
+        ConfigError, match="no profile is called 'nope'; give signal, perception, vbench, or the path of a YAML"
+    ):
         load_profile("nope")
 
 
 @pytest.mark.parametrize("name", ["singal", "Signal", "signal.yaml", "signals"])
 def test_an_unknown_name_that_looks_like_one_is_told_which(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"'{name}'; did you mean signal.* Else give signal, or the path"):
+    with pytest.raises(
+        ConfigError, match=f"'{name}'; did you mean signal.* Else give signal, perception, vbench, or the path"
+    ):
         load_profile(name)
 
 
@@ -197,7 +201,7 @@ UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
     (
         PROFILE | {"curve": {}},
         "curve",
-        "batch_size, curves, decoder, intents, name, operators, taxonomy, validated, weights, window_frames",
+        "batch_size, curves, decoder, extends, flow, intents, name, operators, right, taxonomy, validated, weights, window_frames",
     ),
     (
         PROFILE | {"curves": {FOCUS: [TERM | {"point": []}]}},
