@@ -25,6 +25,8 @@ from cinereward.types import Clip, Evidence, Operator, Partial
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cinereward.media.features import Flow
+
 MOST_WORKERS = 8
 
 
@@ -55,13 +57,14 @@ class Engine:
         workers: int | None,
         batch_size: int,
         decoder: Decoder = "pyav",
+        flow: Flow | None = None,
     ) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.workers = min(cores, MOST_WORKERS) if workers is None else workers
         if self.workers < 1 or batch_size < 1:
             raise ValueError(f"workers {self.workers} and batch_size {batch_size}; expected 1 or more of each")
         self.operators = tuple(operators)
-        self.window_frames, self.batch_size, self._decoder = window_frames, batch_size, decoder
+        self.window_frames, self.batch_size, self._decoder, self._flow = window_frames, batch_size, decoder, flow
         self._listens = any({"sound", "onsets"} & operator.spec.needs for operator in operators)
 
     def run(self, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Measured]]:
@@ -103,7 +106,7 @@ class Engine:
         outcomes: list[Future[Outcome]] = []
         times: list[NDArray[np.float64]] = []
         try:
-            reader = open_clip(clip, sound=self._listens, decoder=self._decoder)
+            reader = open_clip(clip, sound=self._listens, decoder=self._decoder, flow=self._flow)
             for window in reader.windows(self.window_frames):
                 fps, duration = window.fps, float(window.times[-1]) + 1 / window.fps
                 times.append(window.times[window.overlap :])

@@ -199,7 +199,7 @@ class RewardModel:
                 fused[name] = _nothing(Status.GATED, closed)
             else:
                 fused[name] = self._fused(terms.get(name, ()), measured, varied.because.get(name, ""))
-        found = critique.find(fused, varied.curves, measured.evidence, measured.duration)
+        found = critique.find(fused, terms, measured.evidence, measured.duration)
         return _Scored(fused=tuple(fused.values()), critiques=found, measured=measured)
 
     def _fused(self, terms: Sequence[Term], measured: Measured, because: str) -> Fused:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from cinereward.types import Sound
 
+    Flow = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
 SMALL_PIXELS = 416 * 240
 THUMB = (32, 18)  # width, height
 KEY_RATE = 6.0  # frames a second
@@ -40,11 +42,18 @@ HOP, FFT = 160, 512  # 10 ms and 32 ms at 16 kHz
 
 
 class Features(Mapping[str, Any]):
-    """The features of one window, by name."""
+    """The features of one window, by name. flow: a network in the place of OpenCV's, from `small` to "flow"."""
 
     def __init__(
-        self, frames: NDArray[np.uint8], start_frame: int, overlap: int, fps: float, sound: Sound | None
+        self,
+        frames: NDArray[np.uint8],
+        start_frame: int,
+        overlap: int,
+        fps: float,
+        sound: Sound | None,
+        flow: Flow | None = None,
     ) -> None:
+        self.seen_flow = flow
         self.frames, self.start_frame, self.overlap, self.fps, self.sound = frames, start_frame, overlap, fps, sound
         self.shared: dict[Any, Any] = {}  # what networks told of this window; see networks/sharing.py
         self._known: dict[str, Any] = {}
@@ -88,6 +97,8 @@ def _thumbs(f: Features) -> NDArray[np.uint8]:
 
 
 def _flow(f: Features) -> NDArray[np.float32]:
+    if f.seen_flow is not None:
+        return f.seen_flow(f["small"])
     # DIS divides its work by the number of threads, and its answer with it: one thread, so that machines agree.
     cv2.setNumThreads(1)
     grey = f["grey"]

@@ -17,14 +17,16 @@ from cinereward.types import Clip, Window
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cinereward.media.features import Flow
+
 LEAST_SIDE = 16  # pixels; below, no measure of a picture means anything
 
 
 class Reader:
     """An open clip. fps, count (frames) and size (height, width) are known before anything is decoded."""
 
-    def __init__(self, clip: Clip, *, sound: bool = False, decoder: Decoder = "pyav") -> None:
-        self.clip = clip
+    def __init__(self, clip: Clip, *, sound: bool = False, decoder: Decoder = "pyav", flow: Flow | None = None) -> None:
+        self.clip, self._flow = clip, flow
         video = clip.video
         self._source: str | bytes | None = None
         self._frames: ArrayFrames | FileFrames
@@ -97,22 +99,23 @@ class Reader:
             overlap=overlap,
             fps=self.fps,
             sound=sound,
-            features=Features(frames, start, overlap, self.fps, sound),
+            features=Features(frames, start, overlap, self.fps, sound, self._flow),
             prompt=clip.prompt,
             task=clip.task,
             reference=clip.reference,
         )
 
 
-def open_clip(clip: Clip, *, sound: bool = False, decoder: Decoder = "pyav") -> Reader:
+def open_clip(clip: Clip, *, sound: bool = False, decoder: Decoder = "pyav", flow: Flow | None = None) -> Reader:
     """Open a clip for reading.
 
     Args:
         clip: what to read.
         sound: whether any operator listens; sound that nobody listens to is not decoded.
         decoder: of files; "decord" is for clips known to be whole, since it conceals damage.
+        flow: a network that sees movement, in the place of OpenCV's; see media/features.py.
 
     Raises:
         ClipError: it cannot be read; the message says what came, what was expected and what to do.
     """
-    return Reader(clip, sound=sound, decoder=decoder)
+    return Reader(clip, sound=sound, decoder=decoder, flow=flow)
