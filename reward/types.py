@@ -207,8 +207,8 @@ class Partial:
 
     times: float64 (N,). tracks: name -> array (N, ...); a pair of frames is filed under its later frame, and the
     clip's first frame, which has no earlier one, holds NaN (or zeros where the dtype has no NaN). fps: frames a second.
-    sounds: name -> array (M, ...) on the sound's own grid: any number of rows. notes: what befell the measuring, such as
-    a GPU that ran out of memory; told in the clip's evidence.
+    sounds: name -> array (M, ...) on the sound's own grid: any number of rows. notes: what befell the measuring, such
+    as a GPU that ran out of memory; told in the clip's evidence.
     """
 
     times: Float64
@@ -269,43 +269,6 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """A judge's answer to one question: score = (E[label] - 1) / 4, NaN unless `status` is SCORED."""
-
-    question: str
-    score: float
-    std: float = math.nan
-    mass: float = math.nan
-    rationale: str = ""
-    reflection: str = ""
-    status: Status = Status.SCORED
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        fits = 0.0 <= self.score <= 1.0 if self.status is Status.SCORED else math.isnan(self.score)
-        if not (fits and isinstance(self.status, Status)):
-            told = f"{self.question}: score {self.score} with status {getattr(self.status, 'name', self.status)}"
-            raise ValueError(f"{told}; expected a Status, and 0 to 1 where SCORED; give NaN elsewhere")
-        if self.std < 0 or math.isinf(self.std) or not (math.isnan(self.mass) or 0.0 <= self.mass <= 1.0 + 1e-6):
-            told = f"{self.question}: std {self.std} and mass {self.mass}"
-            raise ValueError(f"{told}; expected std of 0 or more and mass from 0 to 1; give NaN for what is unknown")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class JudgeRequest:
-    """What a judge is asked: a decoded clip, its questions, the evidence, and how to answer."""
-
-    clip: Sequence[Window]
-    questions: Sequence[str]
-    evidence: Mapping[str, Evidence]
-    mode: Literal["direct", "cot", "adaptive"] = "direct"
-
-    def __post_init__(self) -> None:
-        if self.mode not in ("direct", "cot", "adaptive"):
-            raise ValueError(f"mode is {self.mode!r}; give direct, cot or adaptive")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Critique:
     """One finding a director understands: where it is, how bad, what a viewer feels, and the change to make.
 
@@ -330,6 +293,48 @@ class Critique:
             raise ValueError(f"{told}; expected severity from 0 to 1 and 0 <= start <= end")
         if self.shot is not None and not self.shot >= 1:
             raise ValueError(f"shot is {self.shot}; expected 1 or more; give None where it spans several")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A judge's answer to one question: score = (E[label] - 1) / 4, NaN unless `status` is SCORED.
+
+    std: of the label's distribution. mass: of the labels among all tokens. rationale, reflection: what the judge wrote.
+    finding: what it names as the problem, where it wrote of one.
+    """
+
+    question: str
+    score: float
+    std: float = math.nan
+    mass: float = math.nan
+    rationale: str = ""
+    reflection: str = ""
+    status: Status = Status.SCORED
+    reason: str = ""
+    finding: Critique | None = None
+
+    def __post_init__(self) -> None:
+        fits = 0.0 <= self.score <= 1.0 if self.status is Status.SCORED else math.isnan(self.score)
+        if not (fits and isinstance(self.status, Status)):
+            told = f"{self.question}: score {self.score} with status {getattr(self.status, 'name', self.status)}"
+            raise ValueError(f"{told}; expected a Status, and 0 to 1 where SCORED; give NaN elsewhere")
+        if self.std < 0 or math.isinf(self.std) or not (math.isnan(self.mass) or 0.0 <= self.mass <= 1.0 + 1e-6):
+            told = f"{self.question}: std {self.std} and mass {self.mass}"
+            raise ValueError(f"{told}; expected std of 0 or more and mass from 0 to 1; give NaN for what is unknown")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JudgeRequest:
+    """What a judge is asked: a decoded clip, its questions, the evidence, and how to answer."""
+
+    clip: Sequence[Window]
+    questions: Sequence[str]
+    evidence: Mapping[str, Evidence]
+    mode: Literal["direct", "cot", "adaptive"] = "direct"
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("direct", "cot", "adaptive"):
+            raise ValueError(f"mode is {self.mode!r}; give direct, cot or adaptive")
 
 
 @runtime_checkable
