@@ -20,12 +20,13 @@ from cinereward.errors import ClipError, OperatorError
 from cinereward.lanes import Bench, Outcome, told
 from cinereward.media.pictures import Decoder
 from cinereward.media.reader import open_clip
-from cinereward.types import Clip, Evidence, Operator, Partial
+from cinereward.types import Clip, Evidence, Operator, Partial, Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cinereward.media.features import Flow
+    from cinereward.media.thinning import Keep
 
 MOST_WORKERS = 8
 
@@ -35,7 +36,7 @@ class Measured:
     """What was measured of one clip.
 
     failures: operator -> why it has no evidence. error: why there is none at all. times: float64 (N,), of all frames.
-    duration, fps: in seconds and frames a second.
+    duration, fps: in seconds and frames a second. kept: what a judge may be shown, where one is to judge.
     """
 
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Measured:
     duration: float = 0.0
     fps: float = 0.0
     times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    kept: tuple[Window, ...] = ()
 
 
 class Engine:
@@ -58,6 +60,7 @@ class Engine:
         batch_size: int,
         decoder: Decoder = "pyav",
         flow: Flow | None = None,
+        keep: Keep | None = None,
     ) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.workers = min(cores, MOST_WORKERS) if workers is None else workers
@@ -65,7 +68,9 @@ class Engine:
             raise ValueError(f"workers {self.workers} and batch_size {batch_size}; expected 1 or more of each")
         self.operators = tuple(operators)
         self.window_frames, self.batch_size, self._decoder, self._flow = window_frames, batch_size, decoder, flow
-        self._listens = any({"sound", "onsets"} & operator.spec.needs for operator in operators)
+        self._keep = keep
+        heard = any({"sound", "onsets"} & operator.spec.needs for operator in operators)
+        self._listens = heard or (keep is not None and keep.sound)
 
     def run(self, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Measured]]:
         """Yield each clip with what was measured of it, in order, reading only a few clips ahead.
@@ -105,11 +110,14 @@ class Engine:
         duration = fps = 0.0
         outcomes: list[Future[Outcome]] = []
         times: list[NDArray[np.float64]] = []
+        kept: list[Window] = []
         try:
             reader = open_clip(clip, sound=self._listens, decoder=self._decoder, flow=self._flow)
             for window in reader.windows(self.window_frames):
                 fps, duration = window.fps, float(window.times[-1]) + 1 / window.fps
                 times.append(window.times[window.overlap :])
+                if self._keep is not None:
+                    kept.append(self._keep(window, reader.count))
                 outcomes.append(bench.submit(window))
                 del window
             measured = [outcome.result() for outcome in outcomes]
@@ -125,6 +133,7 @@ class Engine:
             failures=failures,
             duration=duration,
             fps=fps,
+            kept=tuple(kept),
             times=np.concatenate(times or [np.zeros(0)]),
         )
 

@@ -325,12 +325,17 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JudgeRequest:
-    """What a judge is asked: a decoded clip, its questions, the evidence, and how to answer."""
+    """What a judge is asked: a decoded clip, its questions, the evidence, and how to answer.
+
+    clip: its windows in order; they may be thin, with a few small frames a second (media/thinning.py). expected:
+    sub-dimension -> what the evidence alone scores, where it does.
+    """
 
     clip: Sequence[Window]
     questions: Sequence[str]
     evidence: Mapping[str, Evidence]
     mode: Literal["direct", "cot", "adaptive"] = "direct"
+    expected: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.mode not in ("direct", "cot", "adaptive"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -47,3 +48,17 @@ def thin(window: Window, step: int, pixels: int, *, sound: bool) -> Window:
         sound=heard,
         features=Features(frames, first, 0, window.fps, heard),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """How much is kept of a clip. rate: frames a second. most: frames of a clip. pixels: area of a frame at most."""
+
+    rate: float
+    most: int
+    pixels: int
+    sound: bool
+
+    def __call__(self, window: Window, count: int) -> Window:
+        """What is kept of a window of a clip of `count` frames."""
+        return thin(window, every(window.fps, count, self.rate, self.most), self.pixels, sound=self.sound)

@@ -1,0 +1,124 @@
+"""The judge's part of a score: which questions it is asked on which clip, and what its verdicts come to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cinereward.errors import JudgeError
+from cinereward.fusion import Fused
+from cinereward.judge.labels import failed, unavailable
+from cinereward.judge.settings import JudgeSettings
+from cinereward.opinion import settle, weigh
+from cinereward.taxonomy import Taxonomy
+from cinereward.types import Evidence, Judge, JudgeRequest, Status, Verdict, Window
+
+UNHEARD = "this judge does not hear"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """One clip before the judge.
+
+    kept: its windows, thin. evidence: what was measured. fused: sub-dimension -> what the evidence came to; GATED where
+    the prompt does not call for it. error: why the clip could not be read, or None.
+    """
+
+    kept: Sequence[Window]
+    evidence: Mapping[str, Evidence]
+    fused: Mapping[str, Fused]
+    error: Exception | None = None
+
+
+class Jury:
+    """A judge with the taxonomy it is asked from, and what it weighs.
+
+    Args:
+        judge: of any kind. settings: of the profile. taxonomy: whose questions.
+    """
+
+    def __init__(self, judge: Judge, settings: JudgeSettings, taxonomy: Taxonomy) -> None:
+        self.judge, self.settings, self.taxonomy = judge, settings, taxonomy
+        self._needs = {question.name: question.needs for question in taxonomy.questions}
+
+    def hear(self, cases: Sequence[Case]) -> list[dict[str, Verdict]]:
+        """The verdicts on every case: question -> verdict, of the sub-dimensions that its prompt calls for.
+
+        A judge that breaks the rules (it raises, or answers other questions than it was asked) fails what it was asked,
+        with the reason; it never costs a clip the rest of its scores.
+        """
+        requests: list[JudgeRequest] = []
+        out: list[dict[str, Verdict]] = []
+        asked: list[int] = []
+        for case in cases:
+            told, names = self._docket(case)
+            out.append(told)
+            if names:
+                asked.append(len(out) - 1)
+                scored = {name: one.value for name, one in case.fused.items() if one.status is Status.SCORED}
+                requests.append(
+                    JudgeRequest(
+                        clip=case.kept,
+                        questions=names,
+                        evidence=case.evidence if self.settings.showing.evidence else {},
+                        mode=self.settings.mode,
+                        expected=scored,
+                    )
+                )
+        for at, request, verdicts in zip(asked, requests, self._answers(requests), strict=True):
+            out[at].update(zip(request.questions, verdicts, strict=True))
+        return out
+
+    def join(self, fused: Mapping[str, Fused], verdicts: Mapping[str, Verdict]) -> dict[str, Fused]:
+        """The scores of one clip, evidence and judge together."""
+        out = dict(fused)
+        for sub in self.taxonomy.sub_dimensions:
+            some = [verdicts[question.name] for question in sub.questions if question.name in verdicts]
+            if some:
+                weight = self.settings.weights.get(sub.name, self.settings.weight)
+                out[sub.name] = weigh(fused[sub.name], settle(some, self.settings.questions), weight)
+        return out
+
+    def _docket(self, case: Case) -> tuple[dict[str, Verdict], list[str]]:
+        """What is answered without asking, and the questions that are to be asked."""
+        told: dict[str, Verdict] = {}
+        names: list[str] = []
+        for sub in self.taxonomy.sub_dimensions:
+            if case.fused[sub.name].status is Status.GATED:
+                continue
+            for question in sub.questions:
+                if "sound" in question.needs and not self.judge.hears:
+                    told[question.name] = unavailable(question.name, UNHEARD)
+                elif case.error is not None:
+                    told[question.name] = failed(question.name, str(case.error))
+                else:
+                    names.append(question.name)
+        return told, names
+
+    def _answers(self, requests: Sequence[JudgeRequest]) -> list[list[Verdict]]:
+        if not requests:
+            return []
+        try:
+            came = self.judge(requests)
+        except Exception as error:  # a judge is a plug-in, and a server lies behind it
+            if len(requests) > 1:  # one case must not spoil the others
+                return [verdicts for request in requests for verdicts in self._answers([request])]
+            reason = str(error) if isinstance(error, JudgeError) else f"{type(error).__name__}: {error}"
+            return [[failed(name, reason) for name in requests[0].questions]]
+        if len(came) != len(requests):
+            reason = f"the judge gave {len(came)} lists of verdicts for {len(requests)} requests"
+            return [[failed(name, reason) for name in request.questions] for request in requests]
+        return [_checked(request, verdicts) for request, verdicts in zip(requests, came, strict=True)]
+
+
+def _checked(request: JudgeRequest, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts in the order of the questions; what was answered twice or not at all is FAILED."""
+    by_name: dict[str, list[Verdict]] = {}
+    for one in verdicts:
+        by_name.setdefault(one.question, []).append(one)
+    out = []
+    for name in request.questions:
+        some = by_name.get(name, [])
+        told = "the judge did not answer" if not some else f"the judge answered {len(some)} times"
+        out.append(some[0] if len(some) == 1 else failed(name, told))
+    return out
