@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cinereward.types import Critique, Evidence, Status
+from cinereward.types import Critique, Evidence, Status, Verdict
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,8 @@ class RewardBatch:
     values: float32 (B, D) in [0, 1], 1 is best, NaN where not scored. status: int8 (B, D) `Status`. std: float32
     (B, D), the scorer's own uncertainty on the same scale, NaN where not scored. scalar: float32 (B,), NaN where a
     weighted dimension FAILED or nothing was scored. dimensions: D names. reasons: (B, D) texts. errors: per clip None
-    or the error. evidence: per clip, operator name -> Evidence. right: the prompt-following vector (B, 8), or None.
+    or the error. evidence: per clip, operator name -> Evidence. verdicts: per clip, question -> the judge's Verdict, or
+    () without a judge. right: the prompt-following vector (B, 8), or None.
     The arrays are the batch's own and read-only; copy one to change it.
     """
 
@@ -40,7 +41,9 @@ class RewardBatch:
     version: str
     level: str = "sub_dimension"
     right: RewardBatch | None = None
+    verdicts: tuple[Mapping[str, Verdict], ...] = ()
     folder: Callable[[RewardBatch, str], RewardBatch] | None = field(default=None, repr=False)
+    accounts: tuple[Callable[[], dict[str, Any]], ...] = field(default=(), repr=False)
 
     LEVELS: ClassVar[tuple[str, ...]] = ("sub_dimension", "dimension", "aspect", "stage")
 
@@ -94,6 +97,12 @@ class RewardBatch:
         if name not in self.dimensions:
             raise KeyError(f"{name!r} is no {self.level} of this batch; see .dimensions")
         return self.reasons[clip][self.dimensions.index(name)]
+
+    def ledger(self, clip: int) -> dict[str, Any]:
+        """What stands behind each score of this clip, as JSON that replays to the same bits; see ledger.py."""
+        if not self.accounts:
+            raise ValueError("this batch came without its accounts; ask the one that a RewardModel returned, unfolded")
+        return self.accounts[clip]()
 
     def fold(self, level: str) -> RewardBatch:
         """The same batch folded to "dimension" (18), "aspect" (7) or "stage" (3); weights are the profile's."""

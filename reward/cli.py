@@ -7,25 +7,30 @@ Exit codes: 0 done; 1 some clips failed, each named on stderr, or the doctor fou
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from cinereward import __version__
 from cinereward.errors import CinerewardError, ConfigError
-from cinereward.output import STDOUT, check_output, write_json
+from cinereward.output import STDOUT, write_json
+from cinereward.parts import (
+    check_outputs,
+    gather,
+    new_console,
+    print_scalars,
+    print_scores,
+    run,
+    say,
+    tell_failures,
+    write_report,
+)
+from cinereward.replay import replay
+from cinereward.shelf import app as weights
 from cinereward.training import app as training
-from cinereward.words import plain
-
-if TYPE_CHECKING:
-    from cinereward.asked import Asked
-    from cinereward.model import RewardModel
-    from cinereward.rows import Row
-    from cinereward.types import Clip
 
 FAILED, MISUSED, STOPPED = 1, 2, 130
 
@@ -80,6 +85,10 @@ TaskOption = Annotated[Task, typer.Option("--task", help="What the generator was
 HtmlOption = Annotated[
     str | None, typer.Option("--html", metavar="OUT", help="Write a report to look at: one file, readable anywhere.")
 ]
+LedgerOption = Annotated[
+    str | None,
+    typer.Option("--ledger", metavar="OUT", help="Write what stands behind each score, for `cinereward replay`."),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -89,12 +98,6 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to crash
     app()
-
-
-def say(message: str, *, lines: bool = False) -> None:
-    """Tell the user something on stderr; control characters are written out. lines: it may hold several."""
-    parts = message.splitlines() if lines else [message]
-    typer.echo("\n".join(plain(part) for part in parts), err=True)
 
 
 def _version(asked: bool) -> None:
@@ -113,6 +116,8 @@ def _root(
 
 
 app.add_typer(training)
+app.add_typer(weights)
+app.command()(replay)
 
 
 @app.command()
@@ -131,12 +136,13 @@ def score(
         str | None, typer.Option("--json", metavar="OUT", help='Write all there is to a file; "-": to stdout.')
     ] = None,
     html_out: HtmlOption = None,
+    ledger_out: LedgerOption = None,
     every: Annotated[bool, typer.Option("--all", help="List every dimension with its reason.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print scalar and clip, and nothing else.")] = False,
 ) -> None:
     """Score clips on the dimensions of cinema, each with its uncertainty and its reason."""
     asked, notes = gather(clips, prompt, prompts, expects, task)
-    check_outputs(json_out, html_out)
+    check_outputs(json_out, html_out, ledger_out)
     from cinereward.model import RewardModel
 
     model = RewardModel.from_profile(profile, workers=workers)
@@ -152,6 +158,10 @@ def score(
         write_json(json_out, record_all(model, rows, level or Level.sub_dimension, complete=not stopped))
         if json_out != STDOUT and not quiet:
             say(f"written to {json_out}")
+    if ledger_out is not None:
+        write_json(ledger_out, [row.batch.ledger(0) for row in scored])
+        if not quiet:
+            say(f"written to {ledger_out}")
     stop = f"stopped: {len(rows)} of {len(asked)} clips were scored" if stopped else ""
     if html_out is not None:
         write_report(html_out, model, asked, scored, found, note=stop, quiet=quiet)
@@ -244,146 +254,6 @@ def doctor(as_json: JsonFlag = False) -> None:
         Sheet(console=console).print(doctoring.page(facts, console))
     if not doctoring.sound(facts):
         raise typer.Exit(FAILED)
-
-
-# --- the parts of a command ---
-
-
-def gather(
-    clips: Sequence[str], prompt: str | None, prompts: Path | None, expects: str | None, task: str
-) -> tuple[list[Asked], list[str]]:
-    """What is asked of each clip, and what to tell the user about it.
-
-    Raises:
-        ConfigError: the arguments contradict one another, or a clip has no prompt in the file.
-    """
-    from cinereward import asked as asking
-
-    if prompt is not None and prompts is not None:
-        raise ConfigError("--prompt and --prompts are both given; keep one")
-    expected = asking.parse_expects(expects)
-    table = asking.read_prompts(prompts) if prompts is not None else {}
-    paths, notes = asking.find_clips(clips)
-    texts = [prompt or ""] * len(paths)
-    if prompts is not None:
-        texts, unused = asking.match(paths, table, prompts)
-        if unused:
-            notes.append(f"{prompts}: no clip for {', '.join(unused[:5])}{', ...' if len(unused) > 5 else ''}")
-    return [
-        asking.Asked(
-            path=path,
-            name=name,
-            prompt=text,
-            task=str(task),
-            expects=expected,
-            by_file=prompt is None and prompts is None and expected is None,
-        )
-        for path, name, text in zip(paths, asking.call(paths), texts, strict=True)
-    ], notes
-
-
-def check_outputs(json_out: str | None, html_out: str | None) -> None:
-    """Find out before the work whether the results can be written.
-
-    Raises:
-        ConfigError: one cannot, or both are to go to the same place.
-    """
-    check_output("--json", json_out)
-    check_output("--html", html_out)
-    if html_out == STDOUT:
-        raise ConfigError("--html - is no file; give the name of one, such as report.html")
-    if html_out is not None and json_out is not None and Path(html_out).resolve() == Path(json_out).resolve():
-        raise ConfigError(f"--json and --html are both to be written to {html_out}; give each a name of its own")
-
-
-def run(
-    model: RewardModel, asked: Sequence[Asked], *, progress: bool
-) -> tuple[list[Row], dict[str, frozenset[str]], bool]:
-    """Score; a row for each clip that was, what was read from files, and whether Ctrl-C ended it early."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from cinereward.asked import read_expectations
-    from cinereward.rows import Row
-
-    found: dict[str, frozenset[str]] = {}
-
-    def clips() -> Iterator[Clip]:
-        for item in asked:
-            holds = read_expectations(item) if item.by_file else None
-            if holds is not None:
-                found[item.name] = holds
-            yield item.clip(holds)
-
-    rows: list[Row] = []
-    console = Console(stderr=True)
-    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as shown:
-        clock = shown.add_task("", total=len(asked))
-        try:
-            for item, batch in zip(asked, model.stream(clips()), strict=False):
-                rows.append(Row(path=item.path, name=item.name, prompt=item.prompt, batch=batch))
-                shown.advance(clock)
-        except KeyboardInterrupt:
-            return rows, found, True
-    return rows, found, False
-
-
-def write_report(
-    out: str,
-    model: RewardModel,
-    asked: Sequence[Asked],
-    rows: Sequence[Row],
-    found: Mapping[str, frozenset[str]],
-    *,
-    note: str = "",
-    quiet: bool,
-) -> None:
-    """Write the HTML report of what was scored, and say what had to be left out of it."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from cinereward import report
-
-    clips = [item.clip(found.get(item.name)) for item, _ in zip(asked, rows, strict=False)]
-    console = Console(stderr=True)
-    shown = track(clips, "report", console=console, transient=True, disable=quiet or not console.is_terminal)
-    made = report.write(out, shown, [row.batch for row in rows], model, note=note)
-    if not quiet:
-        for told in made.notes:
-            say(f"{out}: {told}")
-        say(f"written to {out}")
-
-
-def new_console() -> Any:
-    """What stdout is to be printed on."""
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, emoji=False)
-
-
-def print_scalars(model: RewardModel, rows: Sequence[Row], level: Level | None, every: bool) -> None:
-    """A line for each clip: the scalar, a tab, the clip."""
-    for row in rows:
-        typer.echo(f"{row.scalar:.4f}\t{plain(row.path)}")
-
-
-def print_scores(model: RewardModel, rows: Sequence[Row], level: Level | None, every: bool) -> None:
-    """The table, what is missing from it, and the worst of each clip."""
-    from cinereward.show import Sheet
-
-    sheet = Sheet(console=new_console(), all_reasons=every)
-    sheet.print(sheet.scored(rows, model.taxonomy, model.profile, level=level))
-
-
-def tell_failures(rows: Sequence[Row]) -> bool:
-    """Name each clip that failed, as a whole or in part, on stderr; whether there was one."""
-    failed = False
-    for row in rows:
-        for why in row.failures():
-            say(f"failed: {row.name}: {why}")
-            failed = True
-    return failed
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The words are data, configs/critiques.yaml: one entry a measurement, in English,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -53,6 +54,30 @@ def find(
     return tuple(sorted(findings, key=lambda item: (-item.severity, item.start, item.dimension, item.evidence)))[:FEW]
 
 
+def joined(found: Sequence[Critique], written: Sequence[Critique]) -> tuple[Critique, ...]:
+    """Findings from the evidence and those that a judge wrote, worst first.
+
+    Where both speak of one sub-dimension at one time, they are told as one: the judge's words, and the evidence of
+    both.
+    """
+    out = list(found)
+    for one in written:
+        same = next((other for other in out if _same(one, other)), None)
+        if same is None:
+            out.append(one)
+            continue
+        names = tuple(dict.fromkeys((*one.evidence, *same.evidence)))
+        out[out.index(same)] = replace(one, evidence=names, severity=max(one.severity, same.severity))
+    return tuple(sorted(out, key=lambda item: (-item.severity, item.start, item.dimension, item.evidence)))[:FEW]
+
+
+def _same(one: Critique, other: Critique) -> bool:
+    """Whether two findings speak of one thing: a sub-dimension, and stretches that lie mostly in one another."""
+    overlap = min(one.end, other.end) - max(one.start, other.start)
+    shorter = min(one.end - one.start, other.end - other.start)
+    return one.dimension == other.dimension and overlap >= 0.5 * shorter and overlap >= 0
+
+
 def _loss(term: TermScore) -> float:
     return 1 - float(term.score**term.weight)
 
@@ -60,8 +85,8 @@ def _loss(term: TermScore) -> float:
 def _critique(
     dimension: str, score: TermScore, term: Term, evidence: Mapping[str, Evidence], duration: float
 ) -> Critique:
-    low = _too_low(term, score.value)
-    start, end = _where(term.measurement, low, evidence, duration)
+    low = too_low(term, score.value)
+    start, end = worst_span(term.measurement, low, evidence, duration)
     side = "low" if low else "high"
     words = _words().get(f"{score.measurement}.{side}") or _words().get(score.measurement) or _plain(score)
     return Critique(
@@ -83,13 +108,13 @@ def _plain(score: TermScore) -> Mapping[str, str]:
     return {"finding": f"{name} is {score.value:.3g} {score.unit}.", "remedy": "Try another seed.", "locus": "seed"}
 
 
-def _too_low(term: Term, value: float) -> bool:
+def too_low(term: Term, value: float) -> bool:
     """Whether the value lies below the curve's best, rather than above it."""
     best = max(score for _, score in term.points)
     return value < min(x for x, score in term.points if score == best)
 
 
-def _where(measurement: str, low: bool, evidence: Mapping[str, Evidence], duration: float) -> tuple[float, float]:
+def worst_span(measurement: str, low: bool, evidence: Mapping[str, Evidence], duration: float) -> tuple[float, float]:
     """The stretch in which the fault is worst: around the worst moment, as long as it is at least half as bad.
 
     Args:

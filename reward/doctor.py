@@ -18,6 +18,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.text import Text
 
+from cinereward import shelf
 from cinereward.show import BAD, DIM, GOOD, wrapped
 from cinereward.words import UNVALIDATED, plain
 
@@ -71,6 +72,9 @@ def examine() -> dict[str, Any]:
         "extras": extras(problems),
         "operators": operators(problems),
         "licences": {name: note for name, note in RESTRICTED.items() if version_of(name)},
+        "weights": shelf.examine(
+            lambda what, remedy: problems.append(Problem(level="warning", what=what, remedy=remedy))
+        ),
         "profiles": profiles(problems),
         "self_test": self_test(problems),
     }
@@ -310,6 +314,7 @@ def page(facts: dict[str, Any], console: Console) -> Iterator[Text]:
         ("Decoders", _decoders(facts)),
         ("Extras", _extras(facts)),
         ("Operators", _operators(facts)),
+        ("Weights", shelf.lines(facts)),
         ("Profiles", _profiles(facts)),
     ):
         yield Text(title, "bold")

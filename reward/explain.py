@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from cinereward.errors import CinerewardError, ConfigError
 from cinereward.gate import open_gate
-from cinereward.operators import load
+from cinereward.operators import spec_of
 from cinereward.profile import Profile, Term
 from cinereward.show import DIM, leaf, wrapped
 from cinereward.taxonomy import LEVELS, Question, SubDimension, Taxonomy
@@ -128,7 +128,7 @@ def _promised(profile: Profile) -> dict[str, MeasurementSpec]:
     found: dict[str, MeasurementSpec] = {}
     for name in profile.operators:
         try:
-            spec = load(name).spec
+            spec = spec_of(name)
         except (CinerewardError, ImportError, OSError):
             continue  # its extra is not installed: its meaning is left out, and `doctor` tells what is missing
         found.update({f"{spec.name}.{item.name}": item for item in spec.measurements})

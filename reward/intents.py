@@ -12,18 +12,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cinereward.gate import pattern, plain
+from cinereward.text import NOT, pattern, plain
 
 if TYPE_CHECKING:
     from cinereward.profile import Intent, Term
 
     Curves = Mapping[str, Sequence[Term]]
-
-# what stands before a taste that is not wanted; the taste itself follows within three words
-_NOT = {
-    "en": "(?:<without>|not|isn't|avoid|avoiding|instead of|rather than|less|remove|removes) (?:<word> ){0,2}?",
-    "zh": "(?:<没有>|没有|不要|不含|避免|去除|并非|不是|无)",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,5 +92,5 @@ def _patterns(
     """What asks for an intent, and what is taken out of the text first: its negations and what `but` names."""
     out = {language: list(items) for language, items in but}
     for language, items in words:
-        out.setdefault(language, []).insert(0, f"{_NOT[language]}(?:{'|'.join(items)})")
+        out.setdefault(language, []).insert(0, f"{NOT[language]}(?:{'|'.join(items)})")
     return pattern(dict(words)), pattern(out)

@@ -6,38 +6,37 @@ import asyncio
 import hashlib
 import importlib.metadata
 import re
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cinereward import critique, weighting, weights
+from cinereward import weighting, weights
+from cinereward.account import Account, make
+from cinereward.assessing import Assessed, Assessor
 from cinereward.batch import RewardBatch
 from cinereward.engine import Engine, Measured
 from cinereward.errors import ConfigError, MissingExtraError, WeightsError
-from cinereward.fusion import Fused, fuse
-from cinereward.gate import Gate, gate_hash, open_gate
-from cinereward.intents import read_intents, vary
+from cinereward.gate import gate_hash
+from cinereward.judge.settings import JudgeSettings
+from cinereward.jury import Jury
+from cinereward.media.thinning import Keep
 from cinereward.operators import known, load
-from cinereward.profile import Profile, Term, close_to, load_profile
-from cinereward.types import Clip, Critique, Operator, Status
+from cinereward.profile import Profile, build, close_to, load_profile
+from cinereward.right import pack
+from cinereward.text import words_hash
+from cinereward.types import Clip, Judge, Operator
+
+if TYPE_CHECKING:
+    from cinereward.media.features import Flow
 
 LIBRARIES = ("av", "decord", "numpy", "opencv-python-headless", "scikit-image", "scipy", "silero-vad")
 # what torch can compute on, told without loading torch
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu|xla|hpu|npu|mtia)(:(0|[1-9][0-9]*))?")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Scored:
-    """One clip's row of a batch."""
-
-    fused: tuple[Fused, ...]
-    critiques: tuple[Critique, ...]
-    measured: Measured
 
 
 class RewardModel:
@@ -54,6 +53,7 @@ class RewardModel:
         device: str | None = None,
         workers: int | None = None,
         batch_size: int | None = None,
+        judge: Judge | None = None,
     ) -> None:
         """Build a model; most users call `from_profile`.
 
@@ -63,6 +63,7 @@ class RewardModel:
             device: for operators with weights, "cpu", "cuda", ...; None: the first GPU, or the CPU.
             workers: threads that measure; None: one a core, at most 8. Has no influence on any score.
             batch_size: windows an operator is handed at once; None: the profile's.
+            judge: in the place of the profile's own; the profile's `judge` says how it is asked and what it weighs.
 
         Raises:
             ConfigError: the profile names an operator, a measurement or a dimension that is not there; `device` is
@@ -82,12 +83,19 @@ class RewardModel:
         self._check()
         self._weights: Mapping[str, Mapping[str, float]] = profile.weights.model_dump()
         self._fold = partial(weighting.fold, taxonomy=self.taxonomy, weights=self._weights)
+        self.judge, settings = self._judge(judge)
+        jury = None if self.judge is None else Jury(self.judge, settings, self.taxonomy)
+        ran = frozenset(operator.spec.name for operator in self.operators)
+        self._assess = Assessor(profile, self.taxonomy, ran, self.missing, jury)
+        self._group = 1 if jury is None else settings.batch
         self._engine = Engine(
             self.operators,
             window_frames=profile.window_frames,
             workers=workers,
             batch_size=profile.batch_size if batch_size is None else batch_size,
             decoder=profile.decoder,
+            flow=self._flow(),
+            keep=None if self.judge is None else _keep(settings, self.judge.hears),
         )
         self.version = self._version()
 
@@ -124,7 +132,7 @@ class RewardModel:
         for index, clip in enumerate(clips):  # before any work is done
             if not isinstance(clip, Clip):
                 raise TypeError(f"clips[{index}] is a {type(clip).__name__}; write Clip(...)")
-        return self._batch([self._score(clip, got) for clip, got in self._engine.run(clips)])
+        return self._batch(list(self._rows(clips, self._group)))
 
     async def ascore(self, clips: Sequence[Clip]) -> RewardBatch:
         """The same without holding up the event loop."""
@@ -132,8 +140,8 @@ class RewardModel:
 
     def stream(self, clips: Iterable[Clip]) -> Generator[RewardBatch, None, None]:
         """Yield a one-clip batch for each clip, in order, as soon as it is scored; reads only a little ahead."""
-        for clip, got in self._engine.run(clips):
-            yield self._batch([self._score(clip, got)])
+        for row in self._rows(clips, 1):
+            yield self._batch([row])
 
     async def astream(self, clips: Iterable[Clip]) -> AsyncGenerator[RewardBatch, None]:
         """The same for an event loop."""
@@ -173,11 +181,14 @@ class RewardModel:
 
     def _version(self) -> str:
         parts = [f"cinereward={importlib.metadata.version('cinereward')}", f"profile={self.profile.name}"]
-        said = hashlib.sha256(f"{self.profile.hash}{self.taxonomy.hash}{gate_hash()}".encode())
+        said = hashlib.sha256(f"{self.profile.hash}{self.taxonomy.hash}{gate_hash()}{words_hash('wants')}".encode())
         for operator in self.operators:
             weights = tuple(map(_identity, operator.spec.weights))
             said.update(repr((operator.spec.name, operator.spec.version, weights)).encode())
         parts.append(f"config={said.hexdigest()[:16]}")
+        if self.judge is not None:
+            who = getattr(self.judge, "identity", type(self.judge).__name__)
+            parts.append(f"judge={hashlib.sha256(f'{who}{self.profile.judge}'.encode()).hexdigest()[:16]}")
         if self.missing:
             parts.append(f"without={','.join(sorted(self.missing))}")
         for library in LIBRARIES:
@@ -187,64 +198,76 @@ class RewardModel:
                 parts.append(f"{library}=absent")
         return " ".join(parts)
 
-    def _score(self, clip: Clip, measured: Measured) -> _Scored:
-        gate = open_gate(clip, self.taxonomy)
-        intents = self.profile.intents
-        varied = vary(self.profile.curves, intents, read_intents(clip.prompt, intents))
-        tags = _tags(clip, gate)
-        terms = {name: [term for term in some if term.when <= tags] for name, some in varied.curves.items()}
-        fused: dict[str, Fused] = {}
-        for name in self.dimensions:
-            if closed := gate.closed.get(name) or varied.excused.get(name):
-                fused[name] = _nothing(Status.GATED, closed)
-            else:
-                fused[name] = self._fused(terms.get(name, ()), measured, varied.because.get(name, ""))
-        found = critique.find(fused, terms, measured.evidence, measured.duration)
-        return _Scored(fused=tuple(fused.values()), critiques=found, measured=measured)
+    def _rows(self, clips: Iterable[Clip], group: int) -> Iterator[Assessed]:
+        """Clips as they are measured, assessed a few at a time, since a judge is quicker on several."""
+        waiting: list[tuple[Clip, Measured]] = []
+        for pair in self._engine.run(clips):
+            waiting.append(pair)
+            if len(waiting) >= group:
+                yield from self._assess(waiting)
+                waiting = []
+        yield from self._assess(waiting)
 
-    def _fused(self, terms: Sequence[Term], measured: Measured, because: str) -> Fused:
-        """One sub-dimension that the prompt calls for, from its terms that the prompt calls for."""
-        there = {operator.spec.name for operator in self.operators}
-        needed = {term.measurement.partition(".")[0] for term in terms}
-        lost = [f"{name} is not run: {self.missing[name]}" for name in sorted(needed & self.missing.keys())]
-        kept = [term for term in terms if term.measurement.partition(".")[0] not in self.missing]
-        if not kept:
-            return _nothing(Status.UNAVAILABLE, "; ".join([f"no evidence in profile {self.profile.name}", *lost]))
-        if absent := needed - self.missing.keys() - there:
-            told = f"no evidence in profile {self.profile.name}: {', '.join(sorted(absent))} is not run"
-            return _nothing(Status.UNAVAILABLE, told)
-        if measured.error is not None:
-            return _nothing(Status.FAILED, str(measured.error))
-        return fuse(kept, measured.evidence, measured.failures, "; ".join(filter(None, [because, *lost])))
+    def _judge(self, given: Judge | None) -> tuple[Judge | None, JudgeSettings]:
+        said = self.profile.judge
+        if given is not None and not isinstance(given, Judge):
+            raise ConfigError(f"judge is a {type(given).__name__}; expected `hears` and a call; see cinereward.Judge")
+        settings = build(JudgeSettings, said or {"model": "given"}, f"profile {self.profile.name}, judge")
+        for name in settings.weights:
+            if name not in self.taxonomy.names:
+                raise ConfigError(f"profile {self.profile.name}, judge.weights: {close_to(name, self.taxonomy.names)}")
+        if given is not None or said is None:
+            return given, settings
+        from cinereward.judge.opening import open_judge  # the judge's libraries are heavy
 
-    def _batch(self, rows: Sequence[_Scored]) -> RewardBatch:
+        return open_judge(settings, self.taxonomy, device=self.device), settings
+
+    def _flow(self) -> Flow | None:
+        if self.profile.flow == "dis":
+            return None
+        from cinereward.networks.raft import load_raft
+
+        return load_raft(self.device).flow_pairs
+
+    def _batch(self, rows: Sequence[Assessed]) -> RewardBatch:
+        cells = [[row.fused[name] for name in self.dimensions] for row in rows]
+
         def table(attribute: str, dtype: Any) -> Any:
-            cells = [[getattr(cell, attribute) for cell in row.fused] for row in rows]
-            return np.array(cells, dtype).reshape(len(rows), len(self.dimensions))
+            columns = [[getattr(cell, attribute) for cell in row] for row in cells]
+            return np.array(columns, dtype).reshape(len(rows), len(self.dimensions))
 
+        errors = tuple(row.measured.error for row in rows)
+        evidence = tuple(row.measured.evidence for row in rows)
+        right = None
+        if self.profile.right:
+            right = pack([row.right or () for row in rows], errors=errors, evidence=evidence, version=self.version)
         batch = RewardBatch(
             values=table("value", np.float32),
             status=table("status", np.int8),
             std=table("std", np.float32),
             scalar=np.full(len(rows), np.nan, np.float32),
             dimensions=self.dimensions,
-            reasons=tuple(tuple(cell.reason for cell in row.fused) for row in rows),
-            errors=tuple(row.measured.error for row in rows),
+            reasons=tuple(tuple(cell.reason for cell in row) for row in cells),
+            errors=errors,
             critiques=tuple(row.critiques for row in rows),
-            evidence=tuple(row.measured.evidence for row in rows),
+            evidence=evidence,
+            verdicts=tuple(row.verdicts for row in rows),
             version=self.version,
+            right=right,
             folder=self._fold,
+            accounts=tuple(partial(self._ledger, row.account()) for row in rows),
         )
         return replace(batch, scalar=weighting.scalar(batch, taxonomy=self.taxonomy, weights=self._weights))
 
+    def _ledger(self, account: Account) -> dict[str, Any]:
+        heard = [operator.spec.name for operator in self.operators if "frames" not in operator.spec.needs]
+        return make(account, version=self.version, taxonomy=self.taxonomy, weights=self._weights, heard=heard)
 
-def _nothing(status: Status, reason: str) -> Fused:
-    return Fused(value=float("nan"), std=float("nan"), status=status, reason=reason)
 
-
-def _tags(clip: Clip, gate: Gate) -> frozenset[str]:
-    """What this clip's prompt and reference ask for, for the terms that are tied to it; see `Term.when`."""
-    return frozenset(gate.because) | ({"reference"} if clip.reference is not None else set())
+def _keep(settings: JudgeSettings, hears: bool) -> Keep:
+    """What is kept of a clip for its judge."""
+    showing = settings.showing
+    return Keep(rate=showing.kept, most=showing.most, pixels=showing.pixels, sound=showing.sound and hears)
 
 
 def _identity(name: str) -> str:

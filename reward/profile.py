@@ -15,16 +15,14 @@ from typing import Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cinereward import wants
 from cinereward.errors import ConfigError
 from cinereward.taxonomy import LEVELS, Taxonomy
 from cinereward.taxonomy import load as load_taxonomy
 
 PROFILES = ("signal", "perception", "vbench")
 # what a prompt or a clip may ask for, and a term may be tied to: the gate's expectations, and those of wants.py
-TAGS = frozenset(
-    {"sound", "speech", "music", "cuts", "people", "reference", "dialogue", "subject", "known_subject", "count"}
-    | {"colour", "spatial_relation", "action", "camera_move", "style"}
-)
+TAGS = wants.TAGS | {"sound", "speech", "music", "cuts", "people", "reference", "first_frame"}
 
 
 class _Frozen(BaseModel):
@@ -139,7 +137,8 @@ class Profile(_Frozen):
     window_frames: frames a window holds. batch_size: windows an operator is handed at once. decoder: of files; "decord"
     is for clips known to be whole, since it conceals damage. flow: what sees movement for all operators, OpenCV's "dis"
     or the network "raft". curves: sub-dimension -> terms. right: what prompt following is made of, name -> terms.
-    intents: taste that a prompt may ask for. taxonomy: a path, or None for the shipped one.
+    intents: taste that a prompt may ask for. judge: what judge/settings.py reads, or None: nobody judges. taxonomy: a
+    path, or None for the shipped one.
     """
 
     name: str = Field(pattern=r"^[\w.-]+$")
@@ -147,6 +146,7 @@ class Profile(_Frozen):
     operators: tuple[str, ...] = Field(min_length=1)
     curves: dict[str, tuple[Term, ...]]
     right: dict[str, tuple[Term, ...]] = {}
+    judge: dict[str, Any] | None = None
     window_frames: int = Field(default=16, ge=1, le=1024)
     batch_size: int = Field(default=1, ge=1, le=1024)
     decoder: Literal["pyav", "decord"] = "pyav"
@@ -262,7 +262,8 @@ def extended(base: Any, own: dict[str, Any]) -> Any:
     if not isinstance(base, dict):
         return own
     out = {**base, **own}
-    given = {key: own[key] for key in ("operators", "curves", "right", "intents", "weights") if key in own}
+    laid = ("operators", "curves", "right", "intents", "weights")
+    given: dict[str, Any] = {key: own[key] for key in laid if key in own}
     if not all(isinstance(base.get(key, type(item)()), type(item)) for key, item in given.items()):
         return out  # of another kind than it should be; what is wrong is told when it is checked
     if isinstance(given.get("operators"), list):

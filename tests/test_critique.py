@@ -12,14 +12,14 @@ import yaml
 from cinereward import taxonomy
 from cinereward.critique import FEW, find
 from cinereward.fusion import Fused, fuse
-from cinereward.operators import OPERATORS, load
+from cinereward.operators import OPERATORS, spec_of
 from cinereward.profile import Term, load_profile
 from cinereward.types import LOCI, Critique, Evidence, Measurement, Status
 
 EXPOSURE, FOCUS = "cinematography.lens.exposure", "cinematography.lens.focus"
 WORDS = yaml.safe_load((files("cinereward.configs") / "critiques.yaml").read_text(encoding="utf-8"))
-SIGNAL = load_profile("signal")
-USED = sorted({term.measurement for terms in SIGNAL.curves.values() for term in terms})
+PERCEPTION = load_profile("perception")  # with all of signal
+USED = sorted({term.measurement for terms in PERCEPTION.curves.values() for term in terms})
 
 
 def term(measurement: str, **changed: Any) -> Term:
@@ -160,24 +160,24 @@ def test_words_are_whole_and_free_of_jargon(name: str) -> None:
 
 
 def test_words_name_no_measurement() -> None:
-    names = {f"{name}.{item.name}" for name in OPERATORS for item in load(name).spec.measurements}
+    names = {f"{name}.{item.name}" for name in OPERATORS for item in spec_of(name).measurements}
     told = " ".join(f"{entry['finding']} {entry['remedy']}" for entry in WORDS.values())
     assert not [name for name in names if name in told]
 
 
 @pytest.mark.parametrize("measurement", USED)
 def test_every_measurement_that_is_used_has_words(measurement: str) -> None:
-    shapes = {term.shape for terms in SIGNAL.curves.values() for term in terms if term.measurement == measurement}
+    shapes = {term.shape for terms in PERCEPTION.curves.values() for term in terms if term.measurement == measurement}
     sides = {f"{measurement}.low", f"{measurement}.high"}
     assert sides <= set(WORDS) if shapes == {"peaked"} and measurement not in WORDS else measurement in WORDS
 
 
 def test_no_words_are_left_of_a_measurement_that_no_operator_has() -> None:
-    names = {f"{name}.{item.name}" for name in OPERATORS for item in load(name).spec.measurements}
+    names = {f"{name}.{item.name}" for name in OPERATORS for item in spec_of(name).measurements}
     assert {re.sub(r"\.(?:low|high)$", "", name) for name in WORDS} <= names
 
 
-@pytest.mark.parametrize("dimension", sorted(SIGNAL.curves))
+@pytest.mark.parametrize("dimension", sorted(PERCEPTION.curves))
 def test_every_curve_is_of_a_dimension_of_the_taxonomy(dimension: str) -> None:
     assert dimension in taxonomy.load().names
 
@@ -185,4 +185,4 @@ def test_every_curve_is_of_a_dimension_of_the_taxonomy(dimension: str) -> None:
 @pytest.mark.parametrize("measurement", USED)
 def test_every_measurement_that_is_used_is_promised(measurement: str) -> None:
     operator, _, name = measurement.partition(".")
-    assert name in {item.name for item in load(operator).spec.measurements}
+    assert name in {item.name for item in spec_of(operator).measurements}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cinereward.operators import OPERATORS, load
+from cinereward.operators import OPERATORS, spec_of
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "measures.md").read_text(encoding="utf-8")
 
@@ -15,5 +15,5 @@ PAGE = (Path(__file__).resolve().parents[1] / "docs" / "measures.md").read_text(
 def test_every_measurement_has_its_row(operator: str) -> None:
     section = PAGE.partition(f"\n## {operator}\n")[2].partition("\n## ")[0]
     assert section
-    for item in load(operator).spec.measurements:
+    for item in spec_of(operator).measurements:
         assert f"| {item.name} | {item.unit} | {item.meaning} |" in section

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cinereward import cli, doctor
+from cinereward.profile import PROFILES
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,8 @@ def test_it_names_versions_codecs_cores_and_memory(facts: dict[str, Any]) -> Non
     assert facts["machine"]["cores"] >= 1 and facts["machine"]["memory_bytes"] > 1e8
 
 
-def test_it_says_that_signal_is_not_validated(facts: dict[str, Any]) -> None:
-    assert facts["profiles"] == {"signal": {"validated": None}}
+def test_it_says_that_no_profile_is_validated(facts: dict[str, Any]) -> None:
+    assert facts["profiles"] == {name: {"validated": None} for name in PROFILES}
 
 
 def test_every_operator_has_a_licence(facts: dict[str, Any]) -> None:

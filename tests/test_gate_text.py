@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompts import PLAIN, TRICKY, opened
 
-from cinereward.gate import IMPLIES, LONGEST, plain, read_prompt
+from cinereward.gate import IMPLIES, read_prompt
+from cinereward.text import LONGEST, plain
 from cinereward.types import EXPECTATIONS
 
 WORDS = st.lists(st.sampled_from([*PLAIN, *TRICKY, "no", "没有", "cut", "人", "\x00", "sounds"]), max_size=6)

@@ -16,18 +16,21 @@ FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]  # import name -> folder
 
 # Imports run one way: a part may import parts of its own tier and of those above it on this list.
 TIERS = (
-    ("types", "pairs", "errors", "taxonomy", "profile", "batch", "weights", "text", "wants"),
+    (
+        *("types", "pairs", "errors", "taxonomy", "profile", "batch", "manifest", "weights"),
+        *("text", "lexicon", "phrases", "wants"),
+    ),
     ("networks",),
     ("media",),
     ("operators",),
     ("gate", "judge", "intents"),
-    ("fusion", "weighting"),
+    ("fusion", "weighting", "opinion"),
     ("critique",),
-    ("lanes", "engine", "ledger", "right", "model"),
+    ("lanes", "engine", "jury", "account", "ledger", "right", "assessing", "model"),
     ("calibration", "output", "report", "words"),
     ("testing", "serve", "adapters"),
     ("agents",),
-    ("asked", "doctor", "explain", "rows", "shelf", "show", "training"),  # what the command is made of
+    ("asked", "doctor", "explain", "fetching", "interrogation", "parts", "replay", "rows", "shelf", "show", "training"),  # what the command is made of
     ("cli",),
 )
 RANK = {part: rank for rank, parts in enumerate(TIERS) for part in parts}

@@ -201,7 +201,7 @@ UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
     (
         PROFILE | {"curve": {}},
         "curve",
-        "batch_size, curves, decoder, extends, flow, intents, name, operators, right, taxonomy, validated, weights, window_frames",
+        "batch_size, curves, decoder, extends, flow, intents, judge, name, operators, right, taxonomy, validated, weights, window_frames",
     ),
     (
         PROFILE | {"curves": {FOCUS: [TERM | {"point": []}]}},

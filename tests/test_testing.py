@@ -117,10 +117,10 @@ def test_severities_go_from_mild_to_severe(name: str, take: Any) -> None:
 
 
 def test_a_table_names_measurements_and_dimensions_that_exist() -> None:
-    from cinereward.operators import OPERATORS, load
+    from cinereward.operators import OPERATORS, spec_of
     from cinereward.taxonomy import load as load_taxonomy
 
-    promised = {f"{name}.{item.name}" for name in OPERATORS for item in load(name).spec.measurements}
+    promised = {f"{name}.{item.name}" for name in OPERATORS for item in spec_of(name).measurements}
     assert {fault.names for fault in FAULTS.values()} <= promised
     assert {name for fault in FAULTS.values() for name in fault.lowers} <= set(load_taxonomy().names)
 

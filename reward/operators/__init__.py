@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import entry_points
+from typing import Any
 
 from cinereward.errors import ConfigError
-from cinereward.types import Operator
+from cinereward.types import Operator, OperatorSpec
 
 OPERATORS = {
     "exposure": "cinereward.operators.exposure:Exposure",
@@ -28,6 +29,17 @@ OPERATORS = {
     "lips": "cinereward.operators.lips:Lips",
     "ambience": "cinereward.operators.ambience:Ambience",
     "music": "cinereward.operators.music:Music",
+    "identity": "cinereward.operators.identity:Identity",
+    "expression": "cinereward.operators.expression:Expression",
+    "objects": "cinereward.operators.objects:Objects",
+    "pose": "cinereward.operators.pose:Pose",
+    "subject": "cinereward.operators.subject:Subject",
+    "reference": "cinereward.operators.reference:Reference",
+    "semantics": "cinereward.operators.semantics:Semantics",
+    "syncnet": "cinereward.operators.syncnet:LipSync",
+    "transcript": "cinereward.operators.transcript:Transcript",
+    "emotion": "cinereward.operators.emotion:Emotion",
+    "vbench": "cinereward.operators.vbench:VBench",
 }
 
 
@@ -43,12 +55,28 @@ def load(name: str, device: str | None = None) -> Operator:
     Raises:
         ConfigError: nothing has this name, or what has it is no operator.
     """
+    kind = _kind(name)
+    made = kind(device=device) if getattr(kind, "spec", None) and kind.spec.weights else kind()
+    if not isinstance(made, Operator):
+        raise ConfigError(f"{known()[name]} has no spec, measure and merge; see Operator in cinereward.types")
+    return made
+
+
+def spec_of(name: str) -> OperatorSpec:
+    """What the operator of this name promises and needs; no weights are looked for.
+
+    Raises:
+        ConfigError: nothing has this name, or what has it has no spec before it is made.
+    """
+    spec = getattr(_kind(name), "spec", None)
+    if not isinstance(spec, OperatorSpec):
+        raise ConfigError(f"{known()[name]} has no spec of its class; see Operator in cinereward.types")
+    return spec
+
+
+def _kind(name: str) -> Any:
     table = known()
     if name not in table:
         raise ConfigError(f"no operator is called {name!r}; there are: {', '.join(sorted(table))}")
     module, _, attribute = table[name].partition(":")
-    kind = getattr(importlib.import_module(module), attribute)
-    made = kind(device=device) if getattr(kind, "spec", None) and kind.spec.weights else kind()
-    if not isinstance(made, Operator):
-        raise ConfigError(f"{table[name]} has no spec, measure and merge; see Operator in cinereward.types")
-    return made
+    return getattr(importlib.import_module(module), attribute)
