@@ -14,7 +14,7 @@ from cinereward.critique import too_low, worst_span
 from cinereward.fusion import Fused, score_term
 from cinereward.ledger import FORMAT, Cell, Run, digest, folded, mean, number
 from cinereward.profile import Term
-from cinereward.types import Evidence, Measurement, Status
+from cinereward.types import Evidence, Measurement, Status, Verdict
 from cinereward.weighting import UPWARD, parent
 
 if TYPE_CHECKING:
@@ -26,12 +26,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What a judge said of one sub-dimension.
+
+    weight: of that against the evidence, in [0, 1]. verdicts: one or more, in the order of the questions. questions:
+    question -> weight; what is not named weighs 1.
+    """
+
+    weight: float
+    verdicts: Sequence[Verdict]
+    questions: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Account:
     """What a scored clip leaves behind for its ledger, without its video.
 
     name, prompt, task: of the clip. fused: sub-dimension -> its score. terms, because: sub-dimension -> those that
     `fuse` was given. evidence: operator -> what it measured. failures: operator -> why it failed. error: why the clip
     could not be read. times: float64 (N,), of all frames, in seconds. duration: in seconds. fps: frames a second.
+    evident: sub-dimension -> what the evidence alone came to, where a judge was asked; judged: what it said.
     """
 
     name: str
@@ -46,6 +60,8 @@ class Account:
     times: Times = field(default_factory=lambda: np.zeros(0))
     duration: float = 0.0
     fps: float = 0.0
+    evident: Mapping[str, Fused] | None = None
+    judged: Mapping[str, Judged] = field(default_factory=dict)
 
 
 def make(
@@ -88,15 +104,34 @@ def make(
 
 
 def _score(account: Account, name: str, fused: Fused, heard: frozenset[str]) -> dict[str, Any]:
-    tried = fused.status in (Status.SCORED, Status.FAILED)
+    alone = fused if account.evident is None else account.evident[name]
+    tried = alone.status in (Status.SCORED, Status.FAILED)
     return {
         "status": fused.status.name,
         "value": number(fused.value),
         "std": number(fused.std),
         "reason": fused.reason,
+        "measured": alone.status.name,
+        "lacking": "" if tried else alone.reason,
         "because": account.because.get(name, "") if tried else "",
         "terms": [_entry(account, term, heard) for term in account.terms.get(name, ())] if tried else [],
+        "opinion": _opinion(account.judged[name]) if name in account.judged else None,
     }
+
+
+def _opinion(judged: Judged) -> dict[str, Any]:
+    rulings = [
+        {
+            "question": one.question,
+            "weight": float(judged.questions.get(one.question, 1.0)),
+            "status": one.status.name,
+            "score": number(one.score),
+            "std": number(one.std),
+            "reason": one.reason,
+        }
+        for one in judged.verdicts
+    ]
+    return {"weight": float(judged.weight), "rulings": rulings}
 
 
 def _entry(account: Account, term: Term, heard: frozenset[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from cinereward import critique
-from cinereward.account import Account
+from cinereward.account import Account, Judged
 from cinereward.engine import Measured
 from cinereward.fusion import Fused, fuse
 from cinereward.gate import open_gate
@@ -37,6 +37,7 @@ class Assessed:
     because: Mapping[str, str]
     evident: Mapping[str, Fused]
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    judged: Mapping[str, Judged] = field(default_factory=dict)
     right: tuple[Fused, ...] | None = None
     critiques: tuple[Critique, ...] = ()
 
@@ -55,6 +56,8 @@ class Assessed:
             times=self.measured.times,
             duration=self.measured.duration,
             fps=self.measured.fps,
+            evident=self.evident,
+            judged=self.judged,
         )
 
 
@@ -90,12 +93,13 @@ class Assessor:
         varied = vary(self._profile.curves, intents, read_intents(clip.prompt, intents))
         tags = asked_of(clip) | gate.because.keys()
         because = dict(varied.because)
+        story = {} if self._jury is None else self._jury.context(clip).closed
         terms: dict[str, Sequence[Term]] = {}
         fused: dict[str, Fused] = {}
         for name in self._taxonomy.names:
             called = [term for term in varied.curves.get(name, ()) if term.when <= tags]
             terms[name], lost = self._there(called)
-            if closed := gate.closed.get(name) or varied.excused.get(name):
+            if closed := gate.closed.get(name) or varied.excused.get(name) or story.get(name):
                 fused[name] = _nothing(Status.GATED, closed)
                 continue
             if lost and terms[name]:
@@ -127,6 +131,7 @@ class Assessor:
             because=draft.because,
             evident=draft.evident,
             verdicts=verdicts,
+            judged=self._jury.said(verdicts),
             right=draft.right,
             critiques=critique.joined(draft.critiques, written),
         )

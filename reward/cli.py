@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from cinereward import __version__
 from cinereward.errors import CinerewardError, ConfigError
+from cinereward.interrogation import app as judge
 from cinereward.output import STDOUT, write_json
 from cinereward.parts import (
     check_outputs,
@@ -116,6 +117,7 @@ def _root(
 
 
 app.add_typer(training)
+app.add_typer(judge)
 app.add_typer(weights)
 app.command()(replay)
 
@@ -146,6 +148,9 @@ def score(
     from cinereward.model import RewardModel
 
     model = RewardModel.from_profile(profile, workers=workers)
+    if not quiet:
+        for name, why in model.missing.items():
+            say(f"{name} is left out: {why}")
     scored, found, stopped = run(model, asked, progress=not quiet)
     from cinereward.asked import told
     from cinereward.rows import record_all

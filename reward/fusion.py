@@ -57,9 +57,9 @@ def score_term(term: Term, measurement: Measurement) -> TermScore:
     The doubt is the root mean square of how far the score moves when the value moves by its std to either side: the
     slope times std where the curve is straight, and more than that, which is nothing, at the top of a peak.
     """
-    value = float(measurement.value)
+    value, doubted = float(measurement.value), float(measurement.std)
     score = curve(term.points, value)
-    moves = [curve(term.points, value + step) - score for step in (-measurement.std, measurement.std)]
+    moves = [curve(term.points, value + step) - score for step in (-doubted, doubted)]
     doubt = math.hypot(*moves) / math.sqrt(2)
     return TermScore(
         measurement=term.measurement,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cinereward.account import Judged
 from cinereward.errors import JudgeError
 from cinereward.fusion import Fused
+from cinereward.judge.context import Context
 from cinereward.judge.labels import failed, unavailable
 from cinereward.judge.settings import JudgeSettings
 from cinereward.opinion import settle, weigh
 from cinereward.taxonomy import Taxonomy
-from cinereward.types import Evidence, Judge, JudgeRequest, Status, Verdict, Window
+from cinereward.types import Clip, Evidence, Judge, JudgeRequest, Status, Verdict, Window
 
 UNHEARD = "this judge does not hear"
 
@@ -40,6 +42,17 @@ class Jury:
     def __init__(self, judge: Judge, settings: JudgeSettings, taxonomy: Taxonomy) -> None:
         self.judge, self.settings, self.taxonomy = judge, settings, taxonomy
         self._needs = {question.name: question.needs for question in taxonomy.questions}
+
+    def context(self, clip: Clip) -> Context:
+        """What the judge reads in the prompt and the reference, never in the clip; nothing where `expects` is given.
+
+        Whoever says what a clip is to have has said it all.
+        """
+        read = getattr(self.judge, "context", None)
+        if read is None or not self.settings.context or clip.expects is not None:
+            return Context()
+        told: Context = read(clip.prompt, clip.reference)
+        return told
 
     def hear(self, cases: Sequence[Case]) -> list[dict[str, Verdict]]:
         """The verdicts on every case: question -> verdict, of the sub-dimensions that its prompt calls for.
@@ -72,11 +85,18 @@ class Jury:
     def join(self, fused: Mapping[str, Fused], verdicts: Mapping[str, Verdict]) -> dict[str, Fused]:
         """The scores of one clip, evidence and judge together."""
         out = dict(fused)
+        for name, said in self.said(verdicts).items():
+            out[name] = weigh(fused[name], settle(said.verdicts, said.questions), said.weight)
+        return out
+
+    def said(self, verdicts: Mapping[str, Verdict]) -> dict[str, Judged]:
+        """The verdicts by sub-dimension, with what they weigh."""
+        out = {}
         for sub in self.taxonomy.sub_dimensions:
             some = [verdicts[question.name] for question in sub.questions if question.name in verdicts]
             if some:
                 weight = self.settings.weights.get(sub.name, self.settings.weight)
-                out[sub.name] = weigh(fused[sub.name], settle(some, self.settings.questions), weight)
+                out[sub.name] = Judged(weight=weight, verdicts=some, questions=self.settings.questions)
         return out
 
     def _docket(self, case: Case) -> tuple[dict[str, Verdict], list[str]]:

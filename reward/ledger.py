@@ -1,9 +1,9 @@
 """The evidence ledger: what stands behind each score of one clip, as JSON from which the scores can be worked out anew.
 
 For every sub-dimension it holds the terms: the curve, the measured value and the detector's doubt, the frames and
-seconds that were looked at and the moment that was worst; then how the scores were folded. `replay` works the scores
-out again from those numbers alone, and `check` names what does not come to the same bits. `Ledger` says what it holds;
-that is published in configs/schemas/ledger.json. account.py writes it.
+seconds that were looked at and the moment that was worst; what a judge said; then how the scores were folded. `replay`
+works the scores out again from those numbers alone, and `check` names what does not come to the same bits. `Ledger`
+says what it holds; that is published in configs/schemas/ledger.json. account.py writes it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cinereward.fusion import Fused, fuse, score_term
+from cinereward.opinion import settle, weigh
 from cinereward.profile import Term
-from cinereward.types import Evidence, Measurement, Status
+from cinereward.types import Evidence, Measurement, Status, Verdict
 from cinereward.weighting import UPWARD, combine
 
 FORMAT = 1
@@ -58,6 +59,12 @@ class Reading(_Frozen):
     note: str
     track: bool
 
+    @model_validator(mode="after")
+    def _check(self) -> Reading:
+        if self.track and self.value is not None:
+            raise ValueError(f"it is a track and has the value {self.value}; expected null, or track: false")
+        return self
+
 
 class Moment(_Frozen):
     """Where a fault is worst: from, to, in seconds; the first and the last frame, or null where it is heard."""
@@ -85,20 +92,51 @@ class Entry(_Frozen):
     worst: Moment | None
 
 
+class Ruling(_Frozen):
+    """A judge's answer to one question. score: null unless SCORED. std: null where unknown. weight: of the question."""
+
+    question: str
+    weight: float = Field(ge=0)
+    status: StatusName
+    score: float | None = Field(ge=0, le=1)
+    std: float | None = Field(ge=0)
+    reason: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Ruling:
+        if (self.score is None) == (self.status == "SCORED"):
+            raise ValueError(f"it is {self.status} with score {self.score}; expected a number where SCORED, else null")
+        return self
+
+
+class Opinion(_Frozen):
+    """What a judge said of a sub-dimension. weight: of what that comes to, against the evidence, where both speak."""
+
+    weight: float = Field(ge=0, le=1)
+    rulings: tuple[Ruling, ...] = Field(min_length=1)
+
+
 class Score(_Frozen):
-    """One sub-dimension: value and std in double precision, null unless SCORED. because: why the terms are these."""
+    """One sub-dimension: value and std in double precision, null unless SCORED.
+
+    measured: what the evidence alone came to. lacking: why it was not asked for, or not there; "" where it was.
+    because: why the terms are these. opinion: null where no judge was asked.
+    """
 
     status: StatusName
     value: float | None
     std: float | None
     reason: str
+    measured: StatusName
+    lacking: str
     because: str
     terms: tuple[Entry, ...]
+    opinion: Opinion | None
 
     @model_validator(mode="after")
     def _check(self) -> Score:
-        if self.status in ("SCORED", "FAILED") and not self.terms:
-            raise ValueError(f"it is {self.status} and has no terms; a score needs one or more")
+        if self.measured in ("SCORED", "FAILED") and not self.terms:
+            raise ValueError(f"its evidence is {self.measured} and has no terms; a score needs one or more")
         return self
 
 
@@ -160,7 +198,7 @@ class Difference:
 def replay(ledger: Mapping[str, Any]) -> dict[str, Fused]:
     """Each score worked out anew, from the readings, the curves and the weights that the ledger holds.
 
-    What the prompt does not call for, and what nothing measures, is as the ledger tells it.
+    What the prompt does not call for, and what nobody measured or judged, is as the ledger tells it.
 
     Raises:
         ValueError: this is no ledger; pydantic's error says why.
@@ -173,9 +211,28 @@ def _replay(told: Ledger) -> dict[str, Fused]:
 
 
 def _replayed(score: Score, error: str | None) -> Fused:
-    status = Status[score.status]
+    alone = _evidence(score, error)
+    if score.opinion is None:
+        return alone
+    verdicts = [
+        Verdict(
+            question=ruling.question,
+            score=math.nan if ruling.score is None else ruling.score,
+            std=math.nan if ruling.std is None else ruling.std,
+            status=Status[ruling.status],
+            reason=ruling.reason,
+        )
+        for ruling in score.opinion.rulings
+    ]
+    weights = {ruling.question: ruling.weight for ruling in score.opinion.rulings}
+    return weigh(alone, settle(verdicts, weights), score.opinion.weight)
+
+
+def _evidence(score: Score, error: str | None) -> Fused:
+    """What the evidence alone comes to."""
+    status = Status[score.measured]
     if status in (Status.GATED, Status.UNAVAILABLE):
-        return Fused(value=math.nan, std=math.nan, status=status, reason=score.reason)
+        return Fused(value=math.nan, std=math.nan, status=status, reason=score.lacking)
     if error is not None:
         return Fused(value=math.nan, std=math.nan, status=Status.FAILED, reason=error)
     evidence: dict[str, dict[str, Measurement]] = {}

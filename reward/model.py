@@ -22,6 +22,7 @@ from cinereward.batch import RewardBatch
 from cinereward.engine import Engine, Measured
 from cinereward.errors import ConfigError, MissingExtraError, WeightsError
 from cinereward.gate import gate_hash
+from cinereward.judge.context import context_hash
 from cinereward.judge.settings import JudgeSettings
 from cinereward.jury import Jury
 from cinereward.media.thinning import Keep
@@ -188,6 +189,7 @@ class RewardModel:
         parts.append(f"config={said.hexdigest()[:16]}")
         if self.judge is not None:
             who = getattr(self.judge, "identity", type(self.judge).__name__)
+            who += context_hash() if self.profile.judge is not None else ""
             parts.append(f"judge={hashlib.sha256(f'{who}{self.profile.judge}'.encode()).hexdigest()[:16]}")
         if self.missing:
             parts.append(f"without={','.join(sorted(self.missing))}")

@@ -20,7 +20,7 @@ from cinereward.errors import ConfigError
 from cinereward.taxonomy import LEVELS, Taxonomy
 from cinereward.taxonomy import load as load_taxonomy
 
-PROFILES = ("signal", "perception", "vbench")
+PROFILES = ("signal", "perception", "cinematic", "vbench")
 # what a prompt or a clip may ask for, and a term may be tied to: the gate's expectations, and those of wants.py
 TAGS = wants.TAGS | {"sound", "speech", "music", "cuts", "people", "reference", "first_frame"}
 

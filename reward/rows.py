@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinereward.batch import RewardBatch
-from cinereward.types import Evidence, Status
+from cinereward.types import Evidence, Status, Verdict
 
 if TYPE_CHECKING:
     from cinereward.model import RewardModel
@@ -77,9 +77,29 @@ def record_all(model: RewardModel, rows: Sequence[Row], level: str, *, complete:
 
 
 def record(row: Row) -> dict[str, Any]:
-    """One clip as JSON holds it: NaN is null."""
+    """One clip as JSON holds it: NaN is null. right, verdicts: only of a profile that has them."""
     batch = row.batch
-    dimensions = {
+    told = {
+        "clip": row.path,
+        "prompt": row.prompt,
+        "scalar": number(batch.scalar[0]),
+        "error": None if row.error is None else str(row.error),
+        "dimensions": cells(batch),
+        "critiques": [asdict(item) for item in batch.critiques[0]],
+        "evidence": measured(batch.evidence[0]),
+    }
+    if batch.right is not None:
+        told["right"] = {"scalar": number(batch.right.scalar[0]), "dimensions": cells(batch.right)}
+    if batch.verdicts and batch.verdicts[0]:
+        told["verdicts"] = {name: answered(one) for name, one in batch.verdicts[0].items()}
+    if notes := {name: list(found.notes) for name, found in batch.evidence[0].items() if found.notes}:
+        told["notes"] = notes
+    return told
+
+
+def cells(batch: RewardBatch) -> dict[str, dict[str, Any]]:
+    """The values of a one-clip batch by name, each with its doubt, status and reason."""
+    return {
         name: {
             "value": number(batch.values[0, at]),
             "std": number(batch.std[0, at]),
@@ -88,14 +108,18 @@ def record(row: Row) -> dict[str, Any]:
         }
         for at, name in enumerate(batch.dimensions)
     }
+
+
+def answered(verdict: Verdict) -> dict[str, Any]:
+    """A judge's verdict on one question."""
     return {
-        "clip": row.path,
-        "prompt": row.prompt,
-        "scalar": number(batch.scalar[0]),
-        "error": None if row.error is None else str(row.error),
-        "dimensions": dimensions,
-        "critiques": [asdict(item) for item in batch.critiques[0]],
-        "evidence": measured(batch.evidence[0]),
+        "score": number(verdict.score),
+        "std": number(verdict.std),
+        "mass": number(verdict.mass),
+        "status": verdict.status.name,
+        "reason": verdict.reason,
+        "rationale": verdict.rationale,
+        "reflection": verdict.reflection,
     }
 
 

@@ -218,6 +218,7 @@ class Sheet:
         yield from self.scores(good, groups, blocks=BLOCKS if level is None else len(rows))
         yield Text()
         yield from self.unscored(good)
+        yield from self.right(good)
         if not self.all_reasons:
             yield Text("(--all lists every dimension with its reason)", DIM)
         else:
@@ -256,6 +257,17 @@ class Sheet:
             parts = ", ".join(f"{count} {why}" for why, count in counted)
             if total:
                 yield from wrapped(self.console, Text(plain(f"{whom}{total} not scored: {parts}")), "")
+
+    def right(self, rows: Sequence[Row]) -> Iterator[Text]:
+        """How far each clip is what was asked for, where the profile tells: one line a clip, the least first."""
+        for row in rows:
+            batch = row.batch.right
+            if batch is None:
+                continue
+            cells = zip(batch.dimensions, batch.values[0], batch.status[0], strict=True)
+            scored = sorted((float(value), name) for name, value, status in cells if status == Status.SCORED)
+            told = ", ".join(f"{name} {value:.2f}" for value, name in scored) or "nothing that can be told"
+            yield from wrapped(self.console, Text(plain(f"as asked, {row.name}: {told}")), "")
 
     def reasons(self, row: Row) -> Iterator[Text]:
         """Every dimension of a clip with its reason."""

@@ -44,6 +44,8 @@ def combine(
         raise ValueError(f"shapes {values.shape}, {std.shape}, {status.shape} and weights {weights.shape} do not agree")
     if not bool(np.all(weights >= 0)):
         raise ValueError(f"the weights are {weights.tolist()}; expected 0 or more of each")
+    # NumPy sums in an order that follows the layout in memory, and a row must not depend on how many lie beside it
+    values, std, status = (np.ascontiguousarray(array) for array in (values, std, status))
     counts = weights > 0
     scored = (status == Status.SCORED) & counts
     share = np.where(scored, weights, 0.0)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from cinereward import taxonomy
-from cinereward.account import Account, make
+from cinereward.account import Account, Judged, make
 from cinereward.fusion import Fused, fuse
+from cinereward.opinion import settle, weigh
 from cinereward.profile import Term
-from cinereward.types import Evidence, Measurement, Status
+from cinereward.types import Evidence, Measurement, Status, Verdict
 
 TAXONOMY = taxonomy.load()
 EXPOSURE, FOCUS = "cinematography.lens.exposure", "cinematography.lens.focus"
@@ -70,6 +73,20 @@ def scores(parts: dict[str, Any]) -> dict[str, Fused]:
             status = Status.GATED if "a" in name.rpartition(".")[2] else Status.UNAVAILABLE
             out[name] = Fused(value=float("nan"), std=float("nan"), status=status, reason=f"{name} is left out")
     return out
+
+
+def judged(
+    name: str,
+    verdicts: Sequence[Verdict],
+    weight: float = 0.5,
+    questions: Mapping[str, float] | None = None,
+    given: Account | None = None,
+) -> Account:
+    """The account of a clip on one sub-dimension of which a judge was asked too."""
+    whole = given or account()
+    said = Judged(weight=weight, verdicts=verdicts, questions=questions or {})
+    both = weigh(whole.fused[name], settle(verdicts, questions), weight)
+    return replace(whole, fused={**whole.fused, name: both}, evident=whole.fused, judged={name: said})
 
 
 def ledger(given: Account | None = None, **changed: Any) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import EXPOSURE, FOCUS, FPS, TAXONOMY, WEIGHTS, account, found, ledger, reading, term
+from ledgers import EXPOSURE, FOCUS, FPS, TAXONOMY, WEIGHTS, account, found, judged, ledger, reading, term
 
 from cinereward import weighting
 from cinereward.account import looked_at, make, nearest, runs
 from cinereward.batch import RewardBatch
 from cinereward.fusion import Fused
-from cinereward.types import Measurement, Status
+from cinereward.types import Measurement, Status, Verdict
 
 
 def entry(made: dict[str, Any], dimension: str = EXPOSURE, at: int = 0) -> dict[str, Any]:
@@ -47,6 +47,24 @@ def test_a_term_tells_its_curve_its_reading_and_what_they_come_to() -> None:
     assert told["std"] == pytest.approx(math.hypot(0.03, 0.02))
 
 
+def test_a_judge_is_told_with_its_verdicts_and_their_weights() -> None:
+    verdicts = [
+        Verdict(question="q.one", score=0.75, std=0.1),
+        Verdict(question="q.two", score=math.nan, status=Status.UNAVAILABLE, reason="it does not hear"),
+    ]
+    told = ledger(judged(EXPOSURE, verdicts, 0.4, {"q.one": 2.0}))["scores"][EXPOSURE]["opinion"]
+    first = {"question": "q.one", "weight": 2.0, "status": "SCORED", "score": 0.75, "std": 0.1, "reason": ""}
+    second = {"question": "q.two", "weight": 1.0, "status": "UNAVAILABLE", "score": None, "std": None}
+    assert told == {"weight": 0.4, "rulings": [first, second | {"reason": "it does not hear"}]}
+
+
+def test_what_only_a_judge_scored_says_why_nothing_was_measured() -> None:
+    name = next(name for name, item in account().fused.items() if item.status is Status.UNAVAILABLE)
+    told = ledger(judged(name, [Verdict(question="q", score=0.5, std=0.1)]))["scores"][name]
+    assert (told["status"], told["value"], told["measured"]) == ("SCORED", 0.5, "UNAVAILABLE")
+    assert (told["lacking"], told["terms"]) == (f"{name} is left out", [])
+
+
 def test_terms_stand_in_the_order_of_the_profile() -> None:
     told = ledger()["scores"][EXPOSURE]["terms"]
     assert [item["curve"]["measurement"] for item in told] == ["exposure.flicker", "exposure.level"]
@@ -70,7 +88,8 @@ def test_terms_that_a_gated_dimension_would_have_had_are_left_out() -> None:
     whole = account()
     made = ledger(account(fused={**whole.fused, EXPOSURE: gated}))
     assert made["scores"][EXPOSURE] == {
-        "status": "GATED", "value": None, "std": None, "reason": "not asked for", "because": "", "terms": []
+        "status": "GATED", "value": None, "std": None, "reason": "not asked for", "measured": "GATED",
+        "lacking": "not asked for", "because": "", "terms": [], "opinion": None,
     }  # fmt: skip
 
 

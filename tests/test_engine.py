@@ -14,8 +14,8 @@ from threads import left_after, ours
 
 from cinereward import engine as engine_module
 from cinereward.engine import Engine, Measured
-from cinereward.lanes import Bench, measure_all
 from cinereward.errors import ClipError, OperatorError
+from cinereward.lanes import Bench, measure_all
 from cinereward.types import Clip, Evidence, OperatorSpec, Partial, Window
 
 

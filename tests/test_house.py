@@ -30,7 +30,8 @@ TIERS = (
     ("calibration", "output", "report", "words"),
     ("testing", "serve", "adapters"),
     ("agents",),
-    ("asked", "doctor", "explain", "fetching", "interrogation", "parts", "replay", "rows", "shelf", "show", "training"),  # what the command is made of
+    # what the command is made of
+    ("asked", "doctor", "explain", "fetching", "interrogation", "parts", "replay", "rows", "shelf", "show", "training"),
     ("cli",),
 )
 RANK = {part: rank for rank, parts in enumerate(TIERS) for part in parts}

@@ -11,9 +11,10 @@ import pytest
 from cinereward import taxonomy
 from cinereward.errors import ClipError, JudgeError
 from cinereward.fusion import Fused
+from cinereward.judge.context import Context
 from cinereward.judge.settings import JudgeSettings
 from cinereward.jury import Case, Jury
-from cinereward.types import JudgeRequest, Status, Verdict
+from cinereward.types import Clip, JudgeRequest, Status, Verdict
 
 TAXONOMY = taxonomy.load()
 FOCUS, VOICE = "cinematography.lens.focus", "sound_design.vocal.acoustic_quality"
@@ -177,3 +178,38 @@ def test_lists_for_other_requests_fail_all() -> None:
 
     (verdicts,) = jury(Short()).hear([case(focus=scored())])
     assert verdicts[questions(FOCUS)[0]].reason == "the judge gave 0 lists of verdicts for 1 requests"
+
+
+# --- the story of a prompt ---
+
+
+class Reader(Planted):
+    """A judge that reads of every prompt that nobody touches anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[tuple[str, Any]] = []
+
+    def context(self, prompt: str, reference: Any = None) -> Context:
+        self.read.append((prompt, reference))
+        return Context(closed={FOCUS: "nobody looks"})
+
+
+def test_the_story_is_read_from_prompt_and_reference() -> None:
+    judge = Reader()
+    assert jury(judge).context(Clip("never.mp4", prompt="a kite", reference="a.png")).closed == {FOCUS: "nobody looks"}
+    assert judge.read == [("a kite", "a.png")]
+
+
+def test_who_says_what_to_expect_has_said_it_all() -> None:
+    judge = Reader()
+    assert jury(judge).context(Clip("never.mp4", prompt="a kite", expects=frozenset())).closed == {}
+    assert judge.read == []
+
+
+def test_a_profile_may_do_without_the_story() -> None:
+    assert jury(Reader(), context=False).context(Clip("never.mp4", prompt="a kite")).closed == {}
+
+
+def test_a_judge_that_reads_no_story_closes_nothing() -> None:
+    assert jury(Planted()).context(Clip("never.mp4", prompt="a kite")).closed == {}

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import EXPOSURE, FOCUS, account, found, ledger, reading, scores, term
+from ledgers import EXPOSURE, FOCUS, account, found, judged, ledger, reading, scores, term
 
 from cinereward.account import Account
 from cinereward.fusion import Fused
 from cinereward.ledger import check, digest, replay, schema
-from cinereward.types import Evidence, Status
+from cinereward.types import Evidence, Status, Verdict
 
 
 def through_json(made: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +87,30 @@ def test_a_ledger_replays_to_the_same_bits(given_account: Account) -> None:
     }
 
 
+@st.composite
+def verdicts(draw: st.DrawFn) -> list[Verdict]:
+    """One to four answers, of any status."""
+    out = []
+    for number in range(draw(st.integers(1, 4))):
+        status = draw(st.sampled_from([Status.SCORED] * 4 + [Status.FAILED, Status.UNAVAILABLE]))
+        score = draw(UNIT) if status is Status.SCORED else math.nan
+        std = draw(st.one_of(st.just(math.nan), UNIT))
+        out.append(Verdict(question=f"a.b.{number}", score=score, std=std, status=status, reason=status.name))
+    return out
+
+
+@given(accounts(), verdicts(), UNIT, st.dictionaries(st.sampled_from(["a.b.0", "a.b.1"]), st.floats(0, 3)))
+def test_a_judged_ledger_replays_to_the_same_bits(
+    given_account: Account, said: list[Verdict], weight: float, questions: dict[str, float]
+) -> None:
+    whole = judged(EXPOSURE, said, weight, questions, given_account)
+    made = through_json(ledger(whole))
+    assert {name: bits(item) for name, item in replay(made).items()} == {
+        name: bits(item) for name, item in whole.fused.items()
+    }
+    assert check(made) == ()
+
+
 @given(accounts())
 def test_nothing_is_found_in_a_ledger_that_nobody_touched(given_account: Account) -> None:
     assert check(through_json(ledger(given_account))) == ()
@@ -123,19 +147,19 @@ def other(value: Any) -> Any:
     return value + 1 if isinstance(value, int) else f"{value}x" if isinstance(value, str) else "was null"
 
 
-WHOLE = ledger()
+WHOLE = ledger(judged(EXPOSURE, [Verdict(question="q.one", score=0.75, std=0.1)], 0.4))
 PATHS = sorted(leaves(WHOLE), key=str)
 
 
-@given(st.sampled_from(PATHS))
-def test_no_single_change_goes_unseen(path: tuple[Any, ...]) -> None:
-    inside: Any = WHOLE
-    for key in path:
-        inside = inside[key]
-    try:
-        assert check(changed(WHOLE, path, other(inside)))
-    except ValueError as error:  # no ledger any more: not a number, not a status
-        assert str(path[-1]) in str(error) or str(path[-2]) in str(error)
+def test_no_single_change_goes_unseen() -> None:
+    for path in PATHS:
+        inside: Any = WHOLE
+        for key in path:
+            inside = inside[key]
+        try:
+            assert check(changed(WHOLE, path, other(inside))), path
+        except ValueError as error:  # no ledger any more: not a number, not a status
+            assert str(path[-1]) in str(error) or str(path[-2]) in str(error)
 
 
 ENTRY = ("scores", EXPOSURE, "terms", 0)
@@ -144,6 +168,8 @@ TAMPERED: list[tuple[tuple[Any, ...], Any, str]] = [
     ((*ENTRY, "reading", "std"), 0.5, f"{EXPOSURE} std"),
     ((*ENTRY, "curve", "weight"), 0.1, f"{EXPOSURE} value"),
     ((*ENTRY, "curve", "points", 1, 1), 0.3, f"{EXPOSURE} value"),
+    (("scores", EXPOSURE, "opinion", "weight"), 0.9, f"{EXPOSURE} value"),
+    (("scores", EXPOSURE, "opinion", "rulings", 0, "score"), 0.9, f"{EXPOSURE} value"),
     ((*ENTRY, "score"), 0.99, f"{EXPOSURE}, exposure.flicker score"),
     (("scores", EXPOSURE, "value"), 0.99, f"{EXPOSURE} value"),
     (("scores", EXPOSURE, "std"), 0.0, f"{EXPOSURE} std"),
@@ -172,7 +198,7 @@ def test_a_difference_tells_what_stands_there_and_what_came() -> None:
 
 def test_a_score_that_was_made_missing_is_found_in_what_it_was_folded_into() -> None:
     made = ledger(account(terms={EXPOSURE: [term()]}, failures={}))
-    made["scores"][EXPOSURE] |= {"status": "GATED", "value": None, "std": None, "terms": []}
+    made["scores"][EXPOSURE] |= {"status": "GATED", "measured": "GATED", "value": None, "std": None}
     made["sha256"] = digest(made)
     assert "dimension cinematography.lens status" in [item.where for item in check(made)]
 
@@ -188,10 +214,14 @@ def test_a_change_that_moves_no_score_breaks_the_seal() -> None:
 NO_LEDGER: list[tuple[tuple[Any, ...], Any, str]] = [
     (("ledger",), 2, "ledger"),
     (("clip", "frames"), -1, "frames"),
-    (("scores", EXPOSURE, "terms"), [], "it is SCORED and has no terms"),
+    (("scores", EXPOSURE, "terms"), [], "its evidence is SCORED and has no terms"),
     (("scores", EXPOSURE, "status"), "FINE", "status"),
     ((*ENTRY, "reading", "std"), -1.0, "std"),
+    (("scores", EXPOSURE, "opinion", "rulings"), [], "rulings"),
+    (("scores", EXPOSURE, "opinion", "rulings", 0, "status"), "FAILED", "expected a number where SCORED"),
+    (("scores", EXPOSURE, "opinion", "weight"), 1.5, "weight"),
     ((*ENTRY, "reading", "value"), math.inf, "value"),
+    ((*ENTRY, "reading", "track"), True, "it is a track and has the value"),
     ((*ENTRY, "curve", "shape"), "rising", "are not rising"),
     (("folds", "dimension", "cinematography.lens", "parts"), {}, "parts"),
     (("folds", "dimension", "cinematography.lens", "parts"), {"focal": 1.0}, "is folded of focal, which is not there"),

@@ -15,7 +15,10 @@ from cinereward.errors import MissingExtraError, WeightsError
 COMMAND = "yolo11m is not here; cinereward weights fetch yolo11m"
 
 
-@pytest.fixture(params=[WeightsError(COMMAND), MissingExtraError("ultralytics", "perception")], ids=["weights", "extra"])
+ERRORS = [WeightsError(COMMAND), MissingExtraError("ultralytics", "perception")]
+
+
+@pytest.fixture(params=ERRORS, ids=["weights", "extra"])
 def error(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Exception:
     """The operator `other` cannot be made, `level` can."""
 

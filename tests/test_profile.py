@@ -132,7 +132,7 @@ def test_the_shipped_profile_loads_and_says_that_it_is_not_validated() -> None:
 
 def test_an_unknown_name_lists_the_profiles() -> None:
     with pytest.raises(
-        ConfigError, match="no profile is called 'nope'; give signal, perception, vbench, or the path of a YAML"
+        ConfigError, match="no profile is called 'nope'; give signal, perception, cinematic, vbench, or the path"
     ):
         load_profile("nope")
 
@@ -140,7 +140,8 @@ def test_an_unknown_name_lists_the_profiles() -> None:
 @pytest.mark.parametrize("name", ["singal", "Signal", "signal.yaml", "signals"])
 def test_an_unknown_name_that_looks_like_one_is_told_which(name: str) -> None:
     with pytest.raises(
-        ConfigError, match=f"'{name}'; did you mean signal.* Else give signal, perception, vbench, or the path"
+        ConfigError,
+        match=f"'{name}'; did you mean signal.* Else give signal, perception, cinematic, vbench, or the path",
     ):
         load_profile(name)
 
@@ -201,7 +202,8 @@ UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
     (
         PROFILE | {"curve": {}},
         "curve",
-        "batch_size, curves, decoder, extends, flow, intents, judge, name, operators, right, taxonomy, validated, weights, window_frames",
+        "batch_size, curves, decoder, extends, flow, intents, judge, name, operators, right, taxonomy, "
+        "validated, weights, window_frames",
     ),
     (
         PROFILE | {"curves": {FOCUS: [TERM | {"point": []}]}},

@@ -259,3 +259,16 @@ BAD: list[tuple[Any, Any, str]] = [
 def test_shapes_and_weights_are_checked(values: Any, weights: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         weighting.combine(values, values, np.zeros(values.shape, np.int8), weights)
+
+
+@pytest.mark.parametrize("count", [3, 8, 12, 20])
+def test_a_row_does_not_depend_on_the_rows_beside_it_nor_on_their_layout(count: int) -> None:
+    rng = np.random.default_rng(count)
+    values, std = rng.uniform(0, 1, (2, 500, 2 * count))
+    members = list(range(0, 2 * count, 2))  # as a fold takes them, which leaves another layout
+    weights = rng.uniform(0.5, 3, count)
+    status = np.zeros((500, count), np.int8)
+    mean, spread, _ = weighting.combine(values[:, members], std[:, members], status, weights)
+    for at in range(500):
+        alone = weighting.combine(values[at : at + 1, members], std[at : at + 1, members], status[:1], weights)
+        assert (mean[at].tobytes(), spread[at].tobytes()) == (alone[0].tobytes(), alone[1].tobytes())

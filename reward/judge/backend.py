@@ -95,7 +95,11 @@ class Backend(Protocol):
     """
 
     hears: bool
-    identity: str
+
+    @property
+    def identity(self) -> str:
+        """The model and all else that decides its answers; a served one may have to be asked for it."""
+        ...
 
     def read(self, items: Sequence[tuple[Shown, Sequence[Ask]]]) -> list[list[Read]]:
         """The labels' probabilities for every question on every clip; a failure is told in its `Read`, never raised."""

@@ -81,6 +81,11 @@ def failed(
     )
 
 
+def lacking(question: str, reason: str) -> Verdict:
+    """What the prompt asks for and the clip has not: a measured lack, and so the lowest score without a doubt."""
+    return Verdict(question=question, score=0.0, std=0.0, rationale=f"{reason}.", reason=reason)
+
+
 def unavailable(question: str, reason: str) -> Verdict:
     """A question that this judge is not asked."""
     return Verdict(question=question, score=float("nan"), status=Status.UNAVAILABLE, reason=reason)

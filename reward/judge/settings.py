@@ -41,7 +41,8 @@ class JudgeSettings(_Frozen):
     answer. entropy, disagreement: beyond these shares the adaptive mode writes. audit: share of questions that it
     writes on anyway, drawn by `seed`. batch: clips judged at once. cache: a file that keeps verdicts, or None. weight:
     of the judge's score against the evidence's, where both speak; weights: of single sub-dimensions. questions:
-    weights of questions by name. ensemble: further judges, as changes to this one; their median counts, and their
+    weights of questions by name. context: whether the model also reads the prompt, and closes what its story does not
+    call for (judge/context.py). ensemble: further judges, as changes to this one; their median counts, and their
     spread goes into std.
     """
 
@@ -68,6 +69,7 @@ class JudgeSettings(_Frozen):
     weight: float = Field(default=0.5, ge=0, le=1)
     weights: dict[str, float] = {}
     questions: dict[str, float] = {}
+    context: bool = True
     ensemble: tuple[dict[str, str | int | float | None], ...] = ()
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ def pretrained(located: Located, kinds: Sequence[str], auto: str = "AutoModel") 
 
     Args:
         located: the folder. kinds: values of "model_type" in config.json that can be used, such as "dinov2". auto: the
-            class of transformers that finds the architecture, "AutoModelForAudioClassification" for one with such a head.
+            class of transformers that finds the architecture, "AutoModelForAudioClassification" for such a head.
 
     Returns:
         The transformers model, and its configuration as JSON.

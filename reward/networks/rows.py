@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,7 +44,7 @@ def split(items: Sequence[Item], counts: Sequence[int]) -> list[list[Item]]:
     ends = np.cumsum([0, *counts])
     if ends[-1] != len(items):
         raise ValueError(f"{len(items)} items for pieces of {ends[-1]} together; expected as many")
-    return [list(items[first:last]) for first, last in zip(ends[:-1], ends[1:], strict=True)]
+    return [list(items[first:last]) for first, last in itertools.pairwise(ends)]
 
 
 def stacked(rows: Sequence[Array], *empty: int) -> Array:

@@ -1,8 +1,8 @@
 """How a network is run: in chunks of one fixed size, without gradients, one caller at a time.
 
 A chunk is padded to its full size, and its size never follows free memory, so that what a row comes to does not depend
-on the rows beside it. On a CPU a chunk is one row, which makes that bitwise. Where a GPU runs out of memory the rows are
-run again in halves, and that is noted for the clip.
+on the rows beside it. On a CPU a chunk is one row, which makes that bitwise. Where a GPU runs out of memory the rows
+are run again in halves, and that is noted for the clip.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ class Runner:
             One array (N, ...) for each that the network gives.
 
         Raises:
-            OperatorError: even one row does not fit into the device's memory, or the network gave a wrong number of rows.
+            OperatorError: even one row does not fit into the device's memory, or the network gave a wrong number of
+            rows.
         """
         if len(rows) == 0:
             raise ValueError(f"{self.name}: no rows; ask for one or more")
@@ -126,7 +127,8 @@ class Runner:
                 raise
         free()
         if chunk == 1:
-            raise OperatorError(f"{self.name}: one row does not fit into the memory of {self.device}; use a smaller model")
+            told = f"{self.name}: one row does not fit into the memory of {self.device}"
+            raise OperatorError(f"{told}; use a smaller model")
         note(f"{self.name}: {self.device} ran out of memory; run again {chunk // 2} rows at a time instead of {chunk}")
         return self._run(rows, chunk // 2)
 

@@ -1,7 +1,7 @@
 """What several operators need of a window and a network must tell: worked out once, whoever asks first.
 
-    def boxes(windows):  # (windows that nobody asked about yet) -> one value each
-    found = shared("yolo11m boxes", windows, boxes)
+def boxes(windows):  # (windows that nobody asked about yet) -> one value each
+found = shared("yolo11m boxes", windows, boxes)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The course of a thing's look through a shot, as points of a network: how far it drifts, and where it jumps.
 
-A still picture never changes, so that its constancy says nothing. Drift is therefore told against what is usual where so
-much moves, and where little moves the finding is drawn to "as usual": to 1, never to 0.
+A still picture never changes, so that its constancy says nothing. Drift is therefore told against what is usual where
+so much moves, and where little moves the finding is drawn to "as usual": to 1, never to 0.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ import numpy as np
 from cinereward.networks.clip import ImageText
 from cinereward.networks.dino import Dino
 from cinereward.networks.yolo import Boxes
+from cinereward.testing.scenes import clip, scene
+from cinereward.types import Clip
 
 from .boxed import FPS, SIZE, Planted
 
@@ -81,3 +83,10 @@ def film(
         picture[top:bottom, left:right] = thing(at)
         frames.append(np.clip(picture * np.roll(shade, round(drift * at), axis=1), 0, 255))
     return np.stack(frames).astype(np.uint8)
+
+
+def short_clips() -> list[Clip]:
+    """Three clips of a few sampled frames each, one of them with a cut: true networks are asked many times."""
+    takes = [scene(0.4 + 0.2 * n, size=(48, 64), seed=n) for n in range(3)]
+    takes[2] = np.concatenate([takes[2], scene(0.4, size=(48, 64), seed=9)])
+    return [clip(take, clip_id=f"clip {n}") for n, take in enumerate(takes)]

@@ -1,0 +1,40 @@
+"""The benchmark's loop in VBench's way gives what the operator gives, on the same files and weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.vbench_loop import DIMENSIONS, Loop, write
+from cinereward import Clip, weights
+from cinereward.engine import Engine
+from cinereward.operators.vbench import VBench
+from cinereward.testing import scene
+from cinereward.testing.tiny_vision import tiny_clip, tiny_dino_vit, tiny_raft
+
+FPS = 24.0
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CINEREWARD_HOME", str(tmp_path / "home"))
+    weights.add("dino-vitb16", tiny_dino_vit(tmp_path), own=True)
+    weights.add("clip-vit-b32", tiny_clip(tmp_path / "clip"), own=True)
+    weights.add("raft-things", tiny_raft(tmp_path, authors=True), own=True)
+    return tmp_path
+
+
+def test_the_loop_and_the_operator_tell_the_same(home: Path) -> None:
+    film = write(home / "film.mp4", scene(0.5, FPS, (128, 160), 1, "pan"), FPS)
+    engine = Engine([VBench("cpu")], window_frames=5, workers=1, batch_size=2)
+    ((_, measured),) = engine.run([Clip(film)])
+    assert measured.error is None and not measured.failures
+    loop = Loop("cpu")
+    for name in DIMENSIONS:
+        assert measured.evidence["vbench"][name].value == pytest.approx(loop(name, [film])[0], abs=1e-4), name
+
+
+def test_what_vbench_does_not_measure_here_is_refused(home: Path) -> None:
+    with pytest.raises(ValueError, match="motion_smoothness"):
+        Loop("cpu")("motion_smoothness", [])
