@@ -80,12 +80,12 @@ class Assessor:
         drafts = [self._drafted(clip, measured) for clip, measured in pairs]
         if self._jury is None:
             return drafts
-        cases = [
-            Case(kept=one.measured.kept, evidence=one.measured.evidence, fused=one.evident, error=one.measured.error)
-            for one in drafts
-        ]
-        heard = self._jury.hear(cases)
+        heard = self._jury.hear([_case(one) for one in drafts])
         return [self._judged(one, verdicts) for one, verdicts in zip(drafts, heard, strict=True)]
+
+    def case(self, clip: Clip, measured: Measured) -> Case:
+        """A clip as it comes before the judge."""
+        return _case(self._drafted(clip, measured))
 
     def _drafted(self, clip: Clip, measured: Measured) -> Assessed:
         gate = open_gate(clip, self._taxonomy)
@@ -156,6 +156,11 @@ class Assessor:
         if measured.error is not None:
             return _nothing(Status.FAILED, str(measured.error))
         return fuse(terms, measured.evidence, measured.failures, because)
+
+
+def _case(draft: Assessed) -> Case:
+    measured = draft.measured
+    return Case(kept=measured.kept, evidence=measured.evidence, fused=draft.evident, error=measured.error)
 
 
 def _nothing(status: Status, reason: str) -> Fused:

@@ -11,6 +11,7 @@ from cinereward.fusion import Fused
 from cinereward.judge.context import Context
 from cinereward.judge.labels import failed, unavailable
 from cinereward.judge.settings import JudgeSettings
+from cinereward.judge.shots import JudgedShot, shot_by_shot
 from cinereward.opinion import settle, weigh
 from cinereward.taxonomy import Taxonomy
 from cinereward.types import Clip, Evidence, Judge, JudgeRequest, Status, Verdict, Window
@@ -68,16 +69,8 @@ class Jury:
             out.append(told)
             if names:
                 asked.append(len(out) - 1)
-                scored = {name: one.value for name, one in case.fused.items() if one.status is Status.SCORED}
-                requests.append(
-                    JudgeRequest(
-                        clip=case.kept,
-                        questions=names,
-                        evidence=case.evidence if self.settings.showing.evidence else {},
-                        mode=self.settings.mode,
-                        expected=scored,
-                    )
-                )
+                evidence = case.evidence if self.settings.showing.evidence else {}
+                requests.append(self._request(case, names, evidence))
         for at, request, verdicts in zip(asked, requests, self._answers(requests), strict=True):
             out[at].update(zip(request.questions, verdicts, strict=True))
         return out
@@ -98,6 +91,18 @@ class Jury:
                 weight = self.settings.weights.get(sub.name, self.settings.weight)
                 out[sub.name] = Judged(weight=weight, verdicts=some, questions=self.settings.questions)
         return out
+
+    def shots(self, case: Case) -> list[JudgedShot]:
+        """The verdicts on every shot by itself, of what the prompt calls for; none where nothing is to be asked."""
+        told, names = self._docket(case)
+        del told  # the same for every shot
+        return shot_by_shot(self.judge, self._request(case, names, case.evidence)) if names else []
+
+    def _request(self, case: Case, names: Sequence[str], evidence: Mapping[str, Evidence]) -> JudgeRequest:
+        scored = {name: one.value for name, one in case.fused.items() if one.status is Status.SCORED}
+        return JudgeRequest(
+            clip=case.kept, questions=names, evidence=evidence, mode=self.settings.mode, expected=scored
+        )
 
     def _docket(self, case: Case) -> tuple[dict[str, Verdict], list[str]]:
         """What is answered without asking, and the questions that are to be asked."""

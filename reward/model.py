@@ -33,6 +33,7 @@ from cinereward.text import words_hash
 from cinereward.types import Clip, Judge, Operator
 
 if TYPE_CHECKING:
+    from cinereward.judge.shots import JudgedShot
     from cinereward.media.features import Flow
 
 LIBRARIES = ("av", "decord", "numpy", "opencv-python-headless", "scikit-image", "scipy", "silero-vad")
@@ -87,6 +88,7 @@ class RewardModel:
         self.judge, settings = self._judge(judge)
         jury = None if self.judge is None else Jury(self.judge, settings, self.taxonomy)
         ran = frozenset(operator.spec.name for operator in self.operators)
+        self._jury = jury
         self._assess = Assessor(profile, self.taxonomy, ran, self.missing, jury)
         self._group = 1 if jury is None else settings.batch
         self._engine = Engine(
@@ -134,6 +136,19 @@ class RewardModel:
             if not isinstance(clip, Clip):
                 raise TypeError(f"clips[{index}] is a {type(clip).__name__}; write Clip(...)")
         return self._batch(list(self._rows(clips, self._group)))
+
+    def shot_by_shot(self, clip: Clip) -> list[JudgedShot]:
+        """What the judge says of each shot by itself, beside the whole: verdicts on what the prompt calls for.
+
+        Raises:
+            ConfigError: this profile has no judge. ClipError: the clip cannot be read.
+        """
+        if self._jury is None:
+            raise ConfigError(f"profile {self.profile.name} has no judge; use cinematic, or give one: judge=...")
+        ((_, measured),) = self._engine.run([clip])
+        if measured.error is not None:
+            raise measured.error
+        return self._jury.shots(self._assess.case(clip, measured))
 
     async def ascore(self, clips: Sequence[Clip]) -> RewardBatch:
         """The same without holding up the event loop."""

@@ -18,7 +18,7 @@ from cinereward.judge.opening import open_judge
 from cinereward.judge.settings import JudgeSettings
 from cinereward.ledger import check
 from cinereward.profile import load_profile
-from cinereward.testing import scene
+from cinereward.testing import scene, shots
 from cinereward.testing.tiny_judge import tiny_judge
 
 COSTUME, FOCUS = "visual_concept_design.character.costume_rationality", "cinematography.lens.focus"
@@ -113,6 +113,18 @@ def test_the_trainer_learns_from_it(model: RewardModel, tmp_path: Path) -> None:
     short = {"learning__epochs": 1, "sampling__steps": 2, "sampling__group_size": 2, "reward__method": "weighted_sum"}
     (row,) = Trainer(recipe(tmp_path, **small, **short), reward=model).run()
     assert 0 < row["reward"] < 1 and row["policy/moved"] == 1 and row["advantage/failed"] == 0
+
+
+def test_shots_are_judged_one_by_one_beside_the_whole(model: RewardModel) -> None:
+    take, cuts = shots([scene(0.5, size=(64, 96), seed=5), scene(0.75, size=(64, 96), seed=6, move="static")])
+    found = model.shot_by_shot(Clip(take, fps=24.0, layout="THWC", prompt="An empty road"))
+    assert [(one.number, one.start) for one in found] == [(1, 0.0), (2, pytest.approx(cuts[0]))]
+    assert {one.status for shot in found for one in shot.verdicts} == {Status.SCORED}
+
+
+def test_without_a_judge_no_shot_is_judged() -> None:
+    with pytest.raises(ConfigError, match="profile signal has no judge; use cinematic"):
+        RewardModel.from_profile("signal", workers=1).shot_by_shot(film(0, ""))
 
 
 def test_a_judge_may_be_handed_over(profile: Path, films: list[Clip], batch: RewardBatch) -> None:

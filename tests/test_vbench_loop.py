@@ -35,6 +35,18 @@ def test_the_loop_and_the_operator_tell_the_same(home: Path) -> None:
         assert measured.evidence["vbench"][name].value == pytest.approx(loop(name, [film])[0], abs=1e-4), name
 
 
+def test_the_loop_asks_raft_of_every_pair_and_holds_slow_films_to_the_same_bound(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As VBench's code does at 45e79ec; before July 2024 it doubled the bound at 4 frames a second."""
+    film = write(home / "slow.mp4", scene(2, 4.0, (128, 160), 1, "pan"), 4.0)
+    pairs: list[int] = []
+    loop = Loop("cpu")
+    monkeypatch.setattr(loop, "_motion", lambda *_: pairs.append(1) or 3.1)  # the bound is 3 pixels
+    assert loop("dynamic_degree", [film]) == [1.0]
+    assert len(pairs) == 7
+
+
 def test_what_vbench_does_not_measure_here_is_refused(home: Path) -> None:
     with pytest.raises(ValueError, match="motion_smoothness"):
         Loop("cpu")("motion_smoothness", [])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROBES = ("a", "1", " b", "\nc", ".d")  # beginnings of questions; the prefix ends where even these would part
 RATE = 16_000  # Hz
+LEAST_SOUND = 1_600  # samples: less is not even one token of sound
 MOST_PIXELS = 1 << 40  # frames come at their budget: a processor only fits them to its grid of patches
 
 MEDIA = (  # what the model takes beside tokens and their places
@@ -54,7 +55,7 @@ def conversation(shown: Shown, ask: Ask, *, hears: bool) -> list[dict[str, Any]]
     parts: list[dict[str, str]] = [{"type": "text", "text": shown.before}] if shown.before else []
     parts += [{"type": "image"}] if shown.reference is not None else []
     parts += [{"type": "video"}]
-    parts += [{"type": "audio"}] if hears and shown.sound is not None else []
+    parts += [{"type": "audio"}] if hears and _audible(shown) else []
     parts += [{"type": "text", "text": text} for text in (shown.after, ask.text) if text]
     return [
         {"role": "system", "content": [{"type": "text", "text": shown.system}]},
@@ -122,7 +123,7 @@ def encoded(loaded: Loaded, text: str, shown: Shown) -> dict[str, torch.Tensor]:
             "input_data_format": "channels_first",
             **device,
         }
-    if loaded.source.hears and shown.sound is not None:
+    if loaded.source.hears and _audible(shown):
         given["audio"] = [_sound(loaded, shown.sound)]
         given["audio_kwargs"] = {"sampling_rate": RATE}
     came = loaded.processor(**given)
@@ -215,6 +216,10 @@ def _metadata(shown: Shown, times: Any, rate: float) -> dict[str, Any]:
         "total_num_frames": len(times) * shown.fps / rate,  # of the stretch: its frames a second come out as `rate`
         "duration": len(times) / rate,
     }
+
+
+def _audible(shown: Shown) -> bool:
+    return shown.sound is not None and len(shown.sound) >= LEAST_SOUND
 
 
 def _sound(loaded: Loaded, sound: Any) -> Any:

@@ -185,6 +185,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.start(200, 1000)
             self.wfile.write(b'{"choices": [')
             self.server_of.drop(self.connection)
+        elif name == "silence":
+            self.server_of.ended.wait(float(more))
+            self.start(200, 1000)
+            self.server_of.ended.wait(20)
         elif name == "drip":
             self.start(200, 1000)
             for _ in itertools.takewhile(lambda _: not self.server_of.ended.wait(0.05), range(400)):

@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+pytest.importorskip("httpx")
+
 from cinereward.judge.media_parts import encode, wav
 from tests.judge.looks import shown
 

@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 from cinereward.errors import JudgeError
 from cinereward.judge.backend import Ask, Shown
 from cinereward.judge.packing import check_room
-from cinereward.judge.turns import conversation, encoded, rendered, slot, staged
+from cinereward.judge.turns import LEAST_SOUND, conversation, encoded, rendered, slot, staged
 from cinereward.testing.tiny_judge import FAMILIES
 from tests.judge.tiny import ASKS, backend, shown
 
@@ -196,7 +196,17 @@ def test_sound_that_is_too_long_is_refused_and_never_cut() -> None:
     assert "301 s of sound are given and the model takes 300 s" in read.error
 
 
-@pytest.mark.parametrize("changes", [{"sound": None}, {"reference": None}, {"sound": None, "reference": None}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sound": None},
+        {"reference": None},
+        {"sound": None, "reference": None},
+        {"sound": np.zeros(0, np.float32)},
+        {"sound": np.zeros(LEAST_SOUND - 1, np.float32)},
+        {"sound": np.zeros(LEAST_SOUND, np.float32)},
+    ],
+)
 def test_a_judge_that_hears_does_without(changes: dict[str, Any]) -> None:
     clip: Shown = shown(1, **changes)
     [reads] = backend("qwen2_5_omni").read([(clip, ASKS[:2])])

@@ -39,6 +39,13 @@ def test_a_connection_that_is_kept_is_under_the_clock_too() -> None:
         assert time.monotonic() - began < 2.0
 
 
+def test_the_clock_runs_over_the_whole_and_not_over_each_part() -> None:
+    began = time.monotonic()
+    with Server(fault=lambda number, body: "silence:0.9") as server, pytest.raises(Broken, match="within 1 s"):
+        Wire(server.url).send("/v1/chat/completions", {"model": "judge"}, seconds=1.0)
+    assert time.monotonic() - began < 1.7
+
+
 def test_a_server_without_a_certificate_is_not_trusted() -> None:
     with Server() as server, pytest.raises(Broken, match="cannot be reached"):
         Wire(server.url.replace("http:", "https:")).send("/v1/models", seconds=3.0)

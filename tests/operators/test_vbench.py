@@ -18,8 +18,9 @@ from cinereward import weights
 from cinereward.networks.clip import ImageText
 from cinereward.networks.dino import Dino
 from cinereward.networks.raft import Raft, load_raft
-from cinereward.operators.vbench import VBench, consistency, fastest, interval, moves
-from cinereward.testing import OperatorConformance, clip, measure, scene
+from cinereward.operators import vbench
+from cinereward.operators.vbench import VBench, consistency, decoded, fastest, interval, kept, moves, undecided
+from cinereward.testing import OperatorConformance, clip, measure, scene, windows_of
 from cinereward.testing.tiny_vision import tiny_raft
 
 NUMBERS = json.loads((Path(__file__).parent / "vbench_reference.json").read_text())["films"]
@@ -51,6 +52,7 @@ def test_the_number_is_that_of_vbenchs_own_code(found: dict[str, Any], name: str
 @pytest.mark.parametrize("name", FILMS)
 def test_the_motion_of_each_pair_is_that_of_vbenchs_own_code(found: dict[str, Any], name: str) -> None:
     track = found[name]["motion_track"]
+    assert len(track.value) == len(NUMBERS[name]["motion"])  # of so few pairs each one decides
     assert track.value == pytest.approx(NUMBERS[name]["motion"], abs=1e-4)
     assert track.times[0] == pytest.approx(interval(FILMS[name][2]) / FILMS[name][2])
 
@@ -106,6 +108,62 @@ def test_enough_moving_pairs_make_a_clip_dynamic() -> None:
         return float(measure(operator, clip(frames), 7)["dynamic_degree"].value)
 
     assert [course(7), course(8)] == [0.0, 1.0]
+
+
+def asked(speed: float, frames: np.ndarray, length: int = 7) -> tuple[int, Any]:
+    """How many pairs RAFT was asked of, all moving at this speed, and what was found."""
+    seen: list[int] = []
+
+    def speeds(pairs: np.ndarray) -> np.ndarray:
+        seen.append(len(pairs))
+        return np.full(len(pairs), speed)
+
+    found = measure(planted(speeds), clip(frames), length)
+    return sum(seen), found
+
+
+def test_raft_is_asked_no_more_once_enough_pairs_move() -> None:
+    count, found = asked(3.1, levels(*range(0, 34 * 3)))  # 34 sampled frames: 8 of 33 pairs must move
+    assert count == 8 == len(found["motion_track"].value)
+    assert found["dynamic_degree"].value == 1
+    assert "25 more" in found["motion"].note
+
+
+def test_raft_is_asked_no_more_once_too_few_are_left() -> None:
+    count, found = asked(2.9, levels(*range(0, 34 * 3)))
+    assert count == 33 - 8 + 1
+    assert found["dynamic_degree"].value == 0
+
+
+def test_pairs_after_the_bound_are_all_looked_at_however_the_clip_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vbench, "LAZY", 2.0)  # at 24 a second 16 frames are sampled before it
+    for length in (1, 2, 7, 16, 48, 1000):
+        count, found = asked(2.9, levels(*range(0, 34 * 3)), length)
+        assert count == 18 + 15 - 8 + 1  # until the early ones cannot make up for the late ones
+        assert list(found["motion_track"].times[-18:]) == pytest.approx([at / 8 for at in range(16, 34)])
+        count, found = asked(3.1, levels(*range(0, 34 * 3)), length)
+        assert count == 18
+        assert found["dynamic_degree"].value == 1
+
+
+@given(st.lists(st.booleans(), max_size=12), st.integers(0, 14))
+def test_pairs_are_left_out_only_where_they_change_nothing(course: list[bool], wanted: int) -> None:
+    at = 0
+    while some := undecided(wanted - sum(course[:at]), len(course) - at):
+        at += some
+    assert at <= len(course)
+    least, most = sum(course[:at]), sum(course[:at]) + len(course) - at
+    assert (least >= wanted) == (most >= wanted)  # whatever the others show
+    if at:
+        assert sum(course[: at - 1]) < wanted <= sum(course[: at - 1]) + len(course) - at + 1  # and no pair too many
+
+
+def test_kept_frames_come_back_to_the_last_bit() -> None:
+    frames = np.random.default_rng(3).integers(0, 256, (3, 33, 47, 3), np.uint8)
+    (window,) = windows_of(clip(frames, 8.0))
+    rows = kept(window, np.arange(3))
+    ends = np.cumsum(rows["kept_bytes"])
+    assert np.array_equal(decoded(np.split(rows["codes"], ends[:-1])), frames)
 
 
 def test_a_single_frame_has_no_consistency_and_says_so() -> None:
