@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from cinereward.errors import ConfigError
 from cinereward.manifest import File, Manifest, load_manifest
-from cinereward.operators import OPERATORS, load
+from cinereward.operators import OPERATORS, spec_of
 
 NAMES = {
     *("dinov2-base", "dinov3-vitb16", "dino-vitb16", "clip-vit-b32", "clip-vit-l14", "siglip2-base"),
@@ -35,7 +35,7 @@ def test_the_shipped_manifest_names_all_weights() -> None:
 
 
 def test_every_operator_takes_weights_that_the_manifest_names() -> None:
-    taken = {name for operator in OPERATORS for name in load(operator).spec.weights}
+    taken = {name for operator in OPERATORS for name in spec_of(operator).weights}
     assert taken <= NAMES
 
 

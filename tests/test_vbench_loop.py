@@ -42,7 +42,12 @@ def test_the_loop_asks_raft_of_every_pair_and_holds_slow_films_to_the_same_bound
     film = write(home / "slow.mp4", scene(2, 4.0, (128, 160), 1, "pan"), 4.0)
     pairs: list[int] = []
     loop = Loop("cpu")
-    monkeypatch.setattr(loop, "_motion", lambda *_: pairs.append(1) or 3.1)  # the bound is 3 pixels
+
+    def motion(*_: object) -> float:
+        pairs.append(1)
+        return 3.1  # the bound is 3 pixels
+
+    monkeypatch.setattr(loop, "_motion", motion)
     assert loop("dynamic_degree", [film]) == [1.0]
     assert len(pairs) == 7
 

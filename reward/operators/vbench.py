@@ -7,7 +7,7 @@ left out: it needs AMT, which interpolates frames.
 VBench asks RAFT of every pair of sampled frames and counts afterwards. Here pairs that can no longer decide the dynamic
 degree are not looked at, which changes `motion` (the mean of those looked at, from the start) but not the verdict. So
 RAFT is asked in `merge`: the sampled frames of the first LAZY seconds are kept until then, as PNG, at most 12 a second
-(a few hundred kilobytes each at 832 x 480). Later pairs are all looked at, so that a long clip needs no more memory
+(half a megabyte each at 832 x 480). Later pairs are all looked at, so that a long clip needs no more memory
 than that and two frames a window.
 Source: Vchitect/VBench, commit 45e79ec; "VBench: comprehensive benchmark suite for video generative models", Huang
 et al., 2024.
