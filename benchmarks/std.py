@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.clips import Take, cuts, music, of_file, sound, talk
 from cinereward import RewardModel
 from cinereward.fusion import curve
-from cinereward.operators import OPERATORS, load
+from cinereward.operators import OPERATORS, spec_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CURVES = ROOT / "configs" / "curves" / "signal.yaml"
-HEARD = {name: load(name).spec.needs for name in OPERATORS}
+HEARD = {name: spec_of(name).needs for name in OPERATORS}
 
 
 def recompressed(frames: Frames, fps: float) -> Frames:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cinereward.networks.faces import MOST, Found
-from cinereward.operators.tracks import Tracks
-from cinereward.types import Window
+from cinereward.errors import OperatorError
+from cinereward.networks.faces import MOST, FaceSource, Found
+from cinereward.operators.tracks import Tracks, join, owned
+from cinereward.types import Partial, Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,6 +90,33 @@ def face_rows(window: Window, found: Found) -> dict[str, Array]:
         "face_times": window.times[rows],
         "face_frame": np.array([[height, width]], np.float64),
     }
+
+
+def face_partials(windows: Sequence[Window], networks: FaceSource) -> list[Partial]:
+    """The faces of the key frames, all windows together, one Partial each."""
+    return [
+        Partial(
+            times=owned(window.times, window.overlap),
+            fps=window.fps,
+            tracks={"thumbs": owned(window.features["thumbs"], window.overlap)},
+            sounds=face_rows(window, found),
+            notes=crowd_notes(found),
+        )
+        for window, found in zip(windows, networks(windows), strict=True)
+    ]
+
+
+def gathered(partials: Sequence[Partial]) -> tuple[Seen, Int]:
+    """One clip's faces, and the shot of each key frame, int (K,).
+
+    Raises:
+        OperatorError: no frame was looked at.
+    """
+    tracks = join(partials)
+    seen = seen_in(tracks)
+    if not len(seen.keys):
+        raise OperatorError("no frame was looked at for faces; the clip's first window is missing")
+    return seen, shot_of_keys(seen, tracks)
 
 
 def crowd_notes(found: Found) -> tuple[str, ...]:

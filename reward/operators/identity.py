@@ -13,22 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cinereward.errors import OperatorError
 from cinereward.networks.faces import LICENCE, WEIGHTS, FaceSource, load_faces
 from cinereward.operators.faces_cast import across, pops, returning, twins
 from cinereward.operators.faces_follow import (
     TRUST,
     Path,
     Seen,
-    crowd_notes,
-    face_rows,
+    face_partials,
     follow,
-    seen_in,
-    shot_of_keys,
+    gathered,
     weight_of,
 )
 from cinereward.operators.faces_shape import LEAST_POINTS, life, take_apart
-from cinereward.operators.tracks import join, measurements, owned
+from cinereward.operators.tracks import measurements
 from cinereward.types import Evidence, Measurement, MeasurementSpec, OperatorSpec, Partial, Window
 
 if TYPE_CHECKING:
@@ -75,24 +72,11 @@ class Identity:
 
     def measure(self, windows: Sequence[Window]) -> list[Partial]:
         """The faces of the key frames, all windows together."""
-        return [
-            Partial(
-                times=owned(window.times, window.overlap),
-                fps=window.fps,
-                tracks={"thumbs": owned(window.features["thumbs"], window.overlap)},
-                sounds=face_rows(window, found),
-                notes=crowd_notes(found),
-            )
-            for window, found in zip(windows, self._networks(windows), strict=True)
-        ]
+        return face_partials(windows, self._networks)
 
     def merge(self, partials: Sequence[Partial]) -> Evidence:
         """Follow the faces, and compare who they are."""
-        tracks = join(partials)
-        seen = seen_in(tracks)
-        if not len(seen.keys):
-            raise OperatorError("no frame was looked at for faces; the clip's first window is missing")
-        shots = shot_of_keys(seen, tracks)
+        seen, shots = gathered(partials)
         paths = follow(seen, shots)
         told = told_of(seen, paths)
         kept = [item for item in told if item.counts]
