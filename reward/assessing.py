@@ -11,7 +11,7 @@ from cinereward import critique
 from cinereward.account import Account, Judged
 from cinereward.engine import Measured
 from cinereward.fusion import Fused, fuse
-from cinereward.gate import open_gate
+from cinereward.gate import called_for, open_gate
 from cinereward.intents import read_intents, vary
 from cinereward.jury import Case, Jury
 from cinereward.profile import Profile, Term
@@ -25,9 +25,10 @@ class Assessed:
     """One clip's row of a batch.
 
     clip, measured: what was scored, and what was measured of it. fused: sub-dimension -> its score. terms, because:
-    sub-dimension -> what its evidence was held against, and why those are not the profile's own. evident: sub-dimension
-    -> what the evidence alone came to. verdicts: question -> the judge's answer. right: the vector of prompt following,
-    or None where the profile has none. critiques: findings, worst first.
+    sub-dimension -> what its evidence was held against, and why those are not the profile's own. called: what the
+    prompt and the reference call for, of what questions may need. evident: sub-dimension -> what the evidence alone
+    came to. verdicts: question -> the judge's answer. right: the vector of prompt following, or None where the profile
+    has none. critiques: findings, worst first.
     """
 
     clip: Clip
@@ -35,6 +36,7 @@ class Assessed:
     fused: Mapping[str, Fused]
     terms: Mapping[str, Sequence[Term]]
     because: Mapping[str, str]
+    called: frozenset[str]
     evident: Mapping[str, Fused]
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     judged: Mapping[str, Judged] = field(default_factory=dict)
@@ -114,6 +116,7 @@ class Assessor:
             fused=fused,
             terms=terms,
             because=because,
+            called=called_for(clip, gate),
             evident=fused,
             right=right,
             critiques=critique.find(fused, terms, measured.evidence, measured.duration),
@@ -129,6 +132,7 @@ class Assessor:
             fused=fused,
             terms=draft.terms,
             because=draft.because,
+            called=draft.called,
             evident=draft.evident,
             verdicts=verdicts,
             judged=self._jury.said(verdicts),
@@ -160,7 +164,13 @@ class Assessor:
 
 def _case(draft: Assessed) -> Case:
     measured = draft.measured
-    return Case(kept=measured.kept, evidence=measured.evidence, fused=draft.evident, error=measured.error)
+    return Case(
+        kept=measured.kept,
+        evidence=measured.evidence,
+        fused=draft.evident,
+        called=draft.called,
+        error=measured.error,
+    )
 
 
 def _nothing(status: Status, reason: str) -> Fused:

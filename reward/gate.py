@@ -91,3 +91,9 @@ def open_gate(clip: Clip, taxonomy: Taxonomy) -> Gate:
         if missing := sorted(needs - asked):
             closed[sub.name] = f"the prompt does not ask for {' or '.join(MEANS[need] for need in missing)}"
     return Gate(because=because, closed=closed)
+
+
+def called_for(clip: Clip, gate: Gate) -> frozenset[str]:
+    """What the prompt and the reference call for, by the names that questions give their needs."""
+    asked = set(gate.because) | ({"reference"} if clip.reference is not None else set())
+    return frozenset(asked | {need for need, meant in NEEDS.items() if meant in asked})

@@ -24,12 +24,14 @@ class Case:
     """One clip before the judge.
 
     kept: its windows, thin. evidence: what was measured. fused: sub-dimension -> what the evidence came to; GATED where
-    the prompt does not call for it. error: why the clip could not be read, or None.
+    the prompt does not call for it. called: what the prompt calls for, of what questions may need. error: why the clip
+    could not be read, or None.
     """
 
     kept: Sequence[Window]
     evidence: Mapping[str, Evidence]
     fused: Mapping[str, Fused]
+    called: frozenset[str] = frozenset()
     error: Exception | None = None
 
 
@@ -112,6 +114,8 @@ class Jury:
             if case.fused[sub.name].status is Status.GATED:
                 continue
             for question in sub.questions:
+                if not question.needs <= case.called:
+                    continue  # its sub-dimension is called for, and what this one needs beside is not
                 if "sound" in question.needs and not self.judge.hears:
                     told[question.name] = unavailable(question.name, UNHEARD)
                 elif case.error is not None:

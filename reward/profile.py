@@ -206,7 +206,8 @@ def load_profile(name_or_path: str | Path) -> Profile:
 
     `curves:`, `right:` and `intents:` may hold their content or the path of a file that does, relative to the profile's
     folder. `extends: signal` takes all of that profile: operators and terms are added to its own, a term of the same
-    measurement and `when` replaces its, and what else is named here counts.
+    measurement and `when` replaces its, intents, weights and the judge's settings are laid over its, and what else is
+    named here counts.
 
     Raises:
         ConfigError: there is no such profile, or it holds what it may not; the message lists the valid keys.
@@ -272,6 +273,8 @@ def extended(base: Any, own: dict[str, Any]) -> Any:
         if isinstance(given.get(key), dict):
             below = base.get(key, {})
             out[key] = {name: _joined(below.get(name), given[key].get(name)) for name in {**below, **given[key]}}
+    if isinstance(base.get("judge"), dict) and isinstance(own.get("judge"), dict):
+        out["judge"] = _merged(base["judge"], own["judge"])
     for key in ("intents", "weights"):
         if isinstance(given.get(key), dict):
             below = base.get(key, {})

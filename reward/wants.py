@@ -17,7 +17,8 @@ from cinereward.phrases import dialogue, is_speech, taken
 from cinereward.text import plain, table
 
 COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
-MOVES = frozenset({"pan", "tilt", "push", "pull", "roll", "moving", "static", "handheld"})  # that the camera can name
+WAYS = ("pan_left", "pan_right", "tilt_up", "tilt_down")  # a prompt that tells none of them has "pan" or "tilt"
+MOVES = frozenset({"pan", "tilt", *WAYS, "push", "pull", "roll", "moving", "static", "handheld"})  # the camera's
 TAGS = MOVES | {
     *("whole", "subject", "count", "colour", "spatial_relation", "action", "camera_move", "style", "dialogue"),
     *("known_subject", "known_count", "known_colour", "known_relation"),

@@ -14,6 +14,7 @@ from command import run
 from cinereward import Clip, RewardBatch, RewardModel, Status
 from cinereward.adapters.grpo.trainer import Trainer
 from cinereward.errors import ConfigError
+from cinereward.gate import called_for, open_gate
 from cinereward.judge.opening import open_judge
 from cinereward.judge.settings import JudgeSettings
 from cinereward.ledger import check
@@ -65,10 +66,14 @@ def test_evidence_and_judge_are_told_together(batch: RewardBatch) -> None:
     assert told.startswith("judge: ") and "(weight 0.5); " in told and "sharpness.subject_blur" in told
 
 
-def test_every_question_of_what_the_prompt_calls_for_has_its_verdict(model: RewardModel, batch: RewardBatch) -> None:
-    for at, verdicts in enumerate(batch.verdicts):
-        called = [sub for sub in model.taxonomy.sub_dimensions if batch.status[at, sub_index(batch, sub.name)] != 1]
-        assert set(verdicts) == {question.name for sub in called for question in sub.questions}
+def test_every_question_of_what_the_prompt_calls_for_has_its_verdict(
+    model: RewardModel, films: list[Clip], batch: RewardBatch
+) -> None:
+    for at, (clip, verdicts) in enumerate(zip(films, batch.verdicts, strict=True)):
+        called = called_for(clip, open_gate(clip, model.taxonomy))
+        open_ones = [sub for sub in model.taxonomy.sub_dimensions if batch.status[at, sub_index(batch, sub.name)] != 1]
+        asked = {question.name for sub in open_ones for question in sub.questions if question.needs <= called}
+        assert set(verdicts) == asked
 
 
 def sub_index(batch: RewardBatch, name: str) -> int:

@@ -76,6 +76,17 @@ def test_weights_are_laid_over_those_below(tmp_path: Path) -> None:
     assert profile.weights.aspect == {"acting": 5, "aesthetics": 3}
 
 
+def test_settings_of_the_judge_are_laid_over_those_below(tmp_path: Path) -> None:
+    below(tmp_path, judge={"model": "a", "mode": "direct", "showing": {"frames": 8, "pixels": 4096}})
+    profile = extending(tmp_path, judge={"mode": "cot", "showing": {"frames": 4}})
+    assert profile.judge == {"model": "a", "mode": "cot", "showing": {"frames": 4, "pixels": 4096}}
+
+
+def test_a_profile_may_do_without_the_judge_below(tmp_path: Path) -> None:
+    below(tmp_path, judge={"model": "a"})
+    assert extending(tmp_path, judge=None).judge is None
+
+
 def test_a_shipped_profile_is_extended_by_its_name(tmp_path: Path) -> None:
     profile = load_profile(written(tmp_path, "own", extends="signal"))
     assert profile.operators == load_profile("signal").operators

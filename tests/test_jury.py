@@ -55,8 +55,11 @@ def away() -> Fused:
     return Fused(value=math.nan, std=math.nan, status=Status.UNAVAILABLE, reason="no evidence")
 
 
-def case(error: Exception | None = None, **known: Fused) -> Case:
-    return Case(kept=(), evidence={}, fused=fused(**known), error=error)
+ALL = frozenset({"sound", "speech", "people", "face", "cuts", "reference"})
+
+
+def case(error: Exception | None = None, called: frozenset[str] = ALL, **known: Fused) -> Case:
+    return Case(kept=(), evidence={}, fused=fused(**known), called=called, error=error)
 
 
 def jury(judge: Any, **settings: Any) -> Jury:
@@ -75,6 +78,15 @@ def test_what_needs_sound_is_not_asked_of_the_deaf() -> None:
     assert judge.asked == []
     assert {one.status for one in verdicts.values()} == {Status.UNAVAILABLE}
     assert verdicts[questions(VOICE)[0]].reason == "this judge does not hear"
+
+
+def test_a_question_that_needs_more_than_its_sub_dimension_waits_until_that_is_asked_for() -> None:
+    judge = Planted(hears=True)
+    bench = jury(judge)
+    bench.hear([case(called=frozenset({"cuts"}), shot_duration_rationality=scored())])
+    bench.hear([case(called=frozenset({"cuts", "sound"}), shot_duration_rationality=scored())])
+    silent, heard = judge.asked
+    assert set(heard) - set(silent) == {"multi_shot.rhythm.shot_duration_rationality.sound_rhythm"}
 
 
 def test_one_that_hears_is_asked_about_sound() -> None:

@@ -21,6 +21,8 @@ from cinereward.operators.reference import Reference
 from cinereward.operators.semantics import Semantics
 from cinereward.profile import Term
 from cinereward.right import NAMES, asked_of, pack, score_right
+from cinereward.testing import clip as film
+from cinereward.testing import measure, scene
 from cinereward.types import Clip, Evidence, Measurement, Status
 
 ALL = "Two red cars race left of a bus, pan left, anime"
@@ -50,6 +52,15 @@ def scored(prompt: str, value: float = 1.0, **changed: float) -> dict[str, Fused
     found = evidence(value, **changed)
     clip = Clip("film.mp4", prompt=prompt)
     return dict(zip(NAMES, score_right(clip, terms(), lambda some: fuse(some, found, {})), strict=True))
+
+
+@cache
+def gone(way: str) -> Evidence:
+    """What is measured of a film in which the camera goes left, right, up or down."""
+    path = np.zeros((36, 4))
+    axis, sign = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}[way]
+    path[:, axis] = sign * np.linspace(-0.075, 0.075, 36)
+    return measure(Camera(), film(scene(1.5, 24.0, path=path), 24.0))
 
 
 def packed(*prompts: str, value: float = 1.0, **changed: float) -> RewardBatch:
@@ -119,14 +130,43 @@ def test_a_relation_of_things_that_nobody_knows_is_unavailable() -> None:
 @pytest.mark.parametrize(
     ("prompt", "measurement"),
     [
-        ("pan left", "camera.pan"),
-        ("tilt up", "camera.tilt"),
+        ("the camera pans", "camera.pan"),
+        ("the camera tilts", "camera.tilt"),
+        ("pan left", "camera.pan_left"),
+        ("truck right", "camera.pan_right"),
+        ("tilt up", "camera.tilt_up"),
+        ("crane down", "camera.tilt_down"),
+        ("向左摇", "camera.pan_left"),
+        ("镜头上摇", "camera.tilt_up"),
         ("zoom out", "camera.pull"),
         ("handheld", "camera.handheld"),
     ],
 )
 def test_a_move_is_held_against_that_move_of_the_camera(prompt: str, measurement: str) -> None:
     assert [term.measurement for term in scored(prompt)["camera_move"].terms] == [measurement]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "shown", "other"),
+    [
+        ("pan left", "left", "right"),
+        ("镜头向左摇", "left", "right"),
+        ("truck right past a market", "right", "left"),
+        ("向右平移", "right", "left"),
+        ("tilt up to the sky", "up", "down"),
+        ("镜头上摇", "up", "down"),
+        ("the camera lowers", "down", "up"),
+        ("下摇", "down", "up"),
+    ],
+)
+def test_a_move_the_other_way_is_not_what_was_asked_for(prompt: str, shown: str, other: str) -> None:
+    def value(way: str) -> float:
+        found = {"camera": gone(way)}
+        vector = score_right(Clip("film.mp4", prompt=prompt), terms(), lambda some: fuse(some, found, {}))
+        return dict(zip(NAMES, vector, strict=True))["camera_move"].value
+
+    assert value(shown) > 0.9
+    assert value(other) < 0.1
 
 
 def test_a_static_camera_is_what_was_asked_for_or_its_opposite() -> None:

@@ -148,6 +148,22 @@ CAMERA = {
     "drone shot of a coast": ("aerial",),
     "truck left past the market": ("truck left",),
     "镜头向左摇": ("pan left",),
+    "a panning shot from left to right": ("pan right",),
+    "the camera pans right to left": ("pan left",),
+    "a slow left-to-right pan": ("pan right",),
+    "The camera pans left to reveal a house": ("pan left",),
+    "pan left, then pan right": ("pan left", "pan right"),
+    "the camera pans left and right": ("pan",),
+    "the camera moves from left to right": ("truck right",),
+    "tilt up and down": ("tilt",),
+    "The camera tilts slowly down": ("tilt down",),
+    "镜头向右摇": ("pan right",),
+    "从左到右摇": ("pan right",),
+    "左右摇镜头": ("pan",),
+    "向左平移": ("truck left",),
+    "镜头缓缓上摇": ("tilt up",),
+    "下摇": ("tilt down",),
+    "上下摇": ("tilt",),
     "镜头缓缓推进": ("dolly in",),
     "固定镜头": ("static",),
     "手持镜头跟拍跑者": ("handheld", "tracking"),
@@ -228,8 +244,27 @@ def test_what_is_said_is_not_seen() -> None:
 def test_the_tags_tell_what_is_asked_for() -> None:
     asked = read_wants('Two dogs left of a red fox run, pan left, anime, she says "yes"').asked
     assert asked >= {"subject", "known_subject", "count", "known_count", "spatial_relation", "action"}
-    assert asked >= {"camera_move", "pan", "style", "dialogue", "whole"}
+    assert asked >= {"camera_move", "pan_left", "style", "dialogue", "whole"}
     assert asked.isdisjoint({"colour", "known_colour", "known_relation", "static"})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tags"),
+    [
+        ("pan left", {"pan_left"}),
+        ("truck left", {"pan_left"}),
+        ("truck right", {"pan_right"}),
+        ("tilt up", {"tilt_up"}),
+        ("crane down", {"tilt_down"}),
+        ("the camera pans", {"pan"}),
+        ("the camera pans, then pan right", {"pan_right"}),
+        ("向右横移", {"pan_right"}),
+        ("横摇", {"pan"}),
+        ("镜头下降", {"tilt_down"}),
+    ],
+)
+def test_a_move_with_a_direction_has_the_tag_of_that_direction_alone(prompt: str, tags: set[str]) -> None:
+    assert read_wants(prompt).asked & MOVES == tags
 
 
 def test_a_known_relation_is_between_known_things() -> None:

@@ -19,6 +19,10 @@ MOVES = {
     "static": "running time in which the camera stands",
     "pan": "running time in which the camera moves or turns sideways",
     "tilt": "running time in which it moves or turns up or down",
+    "pan_left": "running time in which it moves or turns to the left",
+    "pan_right": "running time in which it moves or turns to the right",
+    "tilt_up": "running time in which it moves or turns up",
+    "tilt_down": "running time in which it moves or turns down",
     "push": "running time in which it comes nearer or zooms in",
     "pull": "running time in which it goes away or zooms out",
     "roll": "running time in which it turns about the line of sight",
@@ -34,7 +38,8 @@ def shares(pace: Float64, shots: Sequence[Shot], fps: float) -> dict[str, float]
     """The share of the running time of each of MOVES; several may hold at once, so they need not sum to 1.
 
     Args:
-        pace: float64 (N, 4), sideways, up and down, zoom and roll, in widths / s a third of the width off the centre.
+        pace: float64 (N, 4), sideways, up and down, zoom and roll, in widths / s a third of the width off the centre;
+            above 0 where the camera goes to the left, goes up, comes nearer.
         shots: of the clip, in order. fps: frames per second.
     """
     count = len(pace)
@@ -52,6 +57,10 @@ def shares(pace: Float64, shots: Sequence[Shot], fps: float) -> dict[str, float]
         "static": ~moves & ~held,
         "pan": along[:, 0],
         "tilt": along[:, 1],
+        "pan_left": along[:, 0] & (meant[:, 0] > 0),
+        "pan_right": along[:, 0] & (meant[:, 0] < 0),
+        "tilt_up": along[:, 1] & (meant[:, 1] > 0),
+        "tilt_down": along[:, 1] & (meant[:, 1] < 0),
         "push": along[:, 2] & (meant[:, 2] > 0),
         "pull": along[:, 2] & (meant[:, 2] < 0),
         "roll": along[:, 3],

@@ -77,7 +77,7 @@ class Objects:
     def _measure(self, window: Window, found: Mapping[int, Boxes]) -> Partial:
         rows = laid_down(window, found)
         rows["colours"] = self._colours(window, found)
-        prompt = np.frombuffer(window.prompt.encode(), np.uint8)
+        prompt = np.frombuffer(window.prompt.encode("utf-8", "ignore"), np.uint8)  # no lone surrogates
         return Partial(
             times=owned(window.times, window.overlap),
             fps=window.fps,

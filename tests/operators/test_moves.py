@@ -10,6 +10,8 @@ from cinereward.testing import scene, shots
 
 from .planted import FPS, SEEDS, take, worth
 
+WAYS = {"pan": ("pan_left", "pan_right"), "tilt": ("tilt_up", "tilt_down")}
+
 
 def along(axis: int, way: float, seed: int) -> Any:
     """A take whose camera moves along one axis of its path by 0.1 a second."""
@@ -26,7 +28,29 @@ def along(axis: int, way: float, seed: int) -> Any:
 def test_a_move_along_one_axis_has_its_name(axis: int, way: float, name: str, seed: int) -> None:
     found = worth("camera", along(axis, way, seed))
     assert found[name] > 0.9
-    assert max(found[other] for other in MOVES if other != name) < 0.1
+    assert max(found[other] for other in MOVES if other not in (name, *WAYS.get(name, ()))) < 0.1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("axis", "way", "name"),
+    [(0, -1, "pan_left"), (0, 1, "pan_right"), (1, -1, "tilt_up"), (1, 1, "tilt_down")],
+)
+def test_a_direction_is_where_the_camera_goes(axis: int, way: float, name: str, seed: int) -> None:
+    found = worth("camera", along(axis, way, seed))
+    assert found[name] > 0.9
+    assert sum(found[other] for other in ("pan_left", "pan_right", "tilt_up", "tilt_down") if other != name) < 0.05
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("axis", "name"), [(0, "pan"), (1, "tilt")])
+def test_there_and_back_is_half_each_way(axis: int, name: str, seed: int) -> None:
+    path = np.zeros((72, 4))
+    path[:, axis] = 0.15 * (1 - np.abs(np.linspace(-1, 1, 72)))
+    found = worth("camera", scene(3.0, FPS, seed=seed, path=path))
+    for way in WAYS[name]:
+        assert found[way] == pytest.approx(found[name] / 2, abs=0.06)
+    assert sum(found[way] for way in WAYS[name]) == pytest.approx(found[name], abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -138,6 +138,12 @@ def test_people_are_counted() -> None:
 # --- what the prompt asks for ---
 
 
+@pytest.mark.parametrize("prompt", ["\ud800 two dogs", "two \udcff dogs", "two dogs \udfff"])
+def test_lone_surrogates_in_a_prompt_are_read_past(prompt: str) -> None:
+    found = seen(lambda t: [("dog", DOG, 0.9)], prompt=prompt)
+    assert value(found, "count") == value(seen(lambda t: [("dog", DOG, 0.9)], prompt="two dogs"), "count") == 0.0
+
+
 def test_a_prompt_that_asks_for_nothing_known_gives_no_number() -> None:
     found = seen(lambda t: [("dog", DOG, 0.9)])
     for name in ("subject", "subject_score", "count", "count_error", "colour", "relation"):
