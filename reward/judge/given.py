@@ -73,7 +73,7 @@ def _picture(reference: Any) -> UInt8:
     try:
         with Image.open(io.BytesIO(reference) if isinstance(reference, bytes) else Path(reference)) as image:
             return np.asarray(image.convert("RGB"), np.uint8)
-    except UnidentifiedImageError:
+    except (UnidentifiedImageError, ImportError):  # once imported, ultralytics makes Image.open ask for more libraries
         return _first_frame(Clip(reference))
 
 

@@ -63,7 +63,7 @@ def _read(reference: Any) -> list[UInt8]:
     try:
         with Image.open(io.BytesIO(reference) if isinstance(reference, bytes) else Path(reference)) as image:
             return [np.asarray(image.convert("RGB"), np.uint8)]
-    except UnidentifiedImageError:
+    except (UnidentifiedImageError, ImportError):  # once imported, ultralytics makes Image.open ask for more libraries
         return _film(Clip(reference))
 
 

@@ -61,6 +61,17 @@ def test_a_film_is_read(tmp_path: Path) -> None:
     assert came.shape == (48, 64, 3)
 
 
+def test_a_film_is_read_where_another_library_has_changed_how_pictures_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'pi_heif'")  # as ultralytics does, once it is imported
+
+    monkeypatch.setattr(Image, "open", opened)
+    came = first_picture(write(tmp_path / "given.mp4"), PIXELS)
+    assert came is not None and came.shape == (48, 64, 3)
+
+
 def test_no_reference_is_none() -> None:
     assert first_picture(None, PIXELS) is None
 
