@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from pydantic import TypeAdapter
 
 from cinereward.fusion import Fused, TermScore
-from cinereward.types import Critique, Evidence, Measurement
+from cinereward.types import LOCI, Critique, Evidence, Measurement
 
 if TYPE_CHECKING:
     from cinereward.profile import Term
@@ -30,6 +31,22 @@ def _words() -> Mapping[str, Mapping[str, str]]:
         (files("cinereward.configs") / "critiques.yaml").read_text(encoding="utf-8")
     )
     return table
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the findings that `critique --json` and `score --json` write; configs/schemas/critiques.json.
+
+    To write it again: python -c "import json, cinereward.critique as it; print(json.dumps(it.schema(), indent=2))"
+    """
+    made = TypeAdapter(list[Critique]).json_schema()
+    finding = made["$defs"]["Critique"]
+    finding["additionalProperties"] = False
+    for name in ("start", "end", "severity"):
+        finding["properties"][name]["minimum"] = 0
+    finding["properties"]["severity"]["maximum"] = 1
+    finding["properties"]["shot"]["anyOf"][0]["minimum"] = 1
+    finding["properties"]["locus"]["enum"] = list(LOCI)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Findings, worst first", **made}
 
 
 def find(

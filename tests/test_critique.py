@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 import re
 from importlib.resources import files
@@ -10,7 +12,7 @@ import pytest
 import yaml
 
 from cinereward import taxonomy
-from cinereward.critique import FEW, find
+from cinereward.critique import FEW, find, joined, schema
 from cinereward.fusion import Fused, fuse
 from cinereward.operators import OPERATORS, spec_of
 from cinereward.profile import Term, load_profile
@@ -186,3 +188,46 @@ def test_every_curve_is_of_a_dimension_of_the_taxonomy(dimension: str) -> None:
 def test_every_measurement_that_is_used_is_promised(measurement: str) -> None:
     operator, _, name = measurement.partition(".")
     assert name in {item.name for item in spec_of(operator).measurements}
+
+
+# --- the schema ---
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    published = json.loads((files("cinereward.configs") / "schemas" / "critiques.json").read_text(encoding="utf-8"))
+    assert published == schema(), "write it again: see `schema`"
+
+
+def test_a_finding_has_what_the_schema_says() -> None:
+    told = schema()["$defs"]["Critique"]
+    found = dataclasses.asdict(flicker([0.1, 0.1, 0.9, 0.1], [0.0, 1.0, 2.0, 3.0], 0.0))
+    assert set(told["required"]) <= set(found) <= set(told["properties"])
+    assert found["locus"] in told["properties"]["locus"]["enum"]
+
+
+# --- with what a judge wrote ---
+
+
+def written(dimension: str, start: float, end: float, severity: float = 0.5) -> Critique:
+    said = {"finding": "It trembles.", "remedy": "Hold still.", "locus": "seed"}
+    return Critique(dimension=dimension, shot=1, start=start, end=end, severity=severity, **said)
+
+
+def test_a_judges_finding_joins_those_of_the_evidence() -> None:
+    found = (written(FOCUS, 0.0, 1.0, 0.4),)
+    assert [one.dimension for one in joined(found, (written(EXPOSURE, 0.0, 1.0, 0.9),))] == [EXPOSURE, FOCUS]
+
+
+def test_one_fault_that_both_name_is_told_once_in_the_judges_words() -> None:
+    seen = dataclasses.replace(written(FOCUS, 1.0, 2.0, 0.8), finding="soft", evidence=("sharpness.blur",))
+    (one,) = joined((seen,), (written(FOCUS, 1.2, 2.4, 0.3),))
+    assert (one.finding, one.severity, one.evidence) == ("It trembles.", 0.8, ("sharpness.blur",))
+
+
+def test_faults_at_different_times_are_told_apart() -> None:
+    assert len(joined((written(FOCUS, 0.0, 1.0),), (written(FOCUS, 3.0, 4.0),))) == 2
+
+
+def test_no_more_is_told_than_a_director_reads() -> None:
+    many = tuple(written(FOCUS, 2.0 * at, 2.0 * at + 1) for at in range(20))
+    assert len(joined(many[:10], many[10:])) == FEW

@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from cinereward.batch import RewardBatch
 from cinereward.output import write_text
 from cinereward.report import pictures
+from cinereward.report.beside import remarks
 from cinereward.report.pictures import Allowance
 from cinereward.report.scores import Score
 from cinereward.report.sections import MANY, NOTABLE, Told, keyframes_of, readable, tell
@@ -96,6 +97,8 @@ def render(
             profile=profile,
             validated=profile.validated or UNVALIDATED,
             version=reward.version,
+            missing=reward.missing,
+            remarks=tuple(_remarked(rows, told)),
             columns=_columns(told, reward),
             style=_asset("style.css"),
             script=_asset("script.js"),
@@ -124,6 +127,12 @@ def _columns(told: Sequence[Told], reward: RewardModel) -> dict[str, Any]:
         if any(counts(clip.all_scores[sub.name]) for clip in told):
             groups.setdefault(sub.aspect, []).append(sub.name)
     return {"aspects": aspects, "groups": groups, "titles": taxonomy.titles}
+
+
+def _remarked(rows: Sequence[tuple[RewardBatch, int]], told: Sequence[Told]) -> Iterable[str]:
+    """What befell the measuring, and of several clips on which."""
+    for text, names in remarks(rows, [clip.name for clip in told]).items():
+        yield text if len(told) == 1 else f"{text} (on {_few(names)})"
 
 
 def _left_out(allowance: Allowance, count: int) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ RINGS = (0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One node's score: a bar from 0 to `value` with a whisker from `low` to `high`; NaN where there is none."""
+    """One score: a bar from 0 to `value` with a whisker from `low` to `high`; NaN where there is none."""
 
     name: str
     title: str
@@ -76,7 +76,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """Sub-dimensions without a number, by one reason."""
+    """What has no number, by one reason."""
 
     reason: str
     titles: tuple[str, ...]
@@ -110,21 +110,36 @@ def scores_at(batch: RewardBatch, clip: int, taxonomy: Taxonomy, level: str) -> 
     if level != batch.level and batch.folder is None:
         return {}
     folded = batch if level == batch.level else batch.fold(level)
+    return row_of(folded, clip, lambda name: taxonomy[name].title, lambda name: getattr(taxonomy[name], "meaning", ""))
+
+
+def row_of(
+    batch: RewardBatch, clip: int, title: Callable[[str], str], meaning: Callable[[str], str] = lambda _: ""
+) -> dict[str, Score]:
+    """Every score of one clip as the batch has it, by name. title, meaning: of a name."""
     rows = zip(
-        folded.dimensions, folded.values[clip], folded.std[clip], folded.status[clip], folded.reasons[clip], strict=True
+        batch.dimensions, batch.values[clip], batch.std[clip], batch.status[clip], batch.reasons[clip], strict=True
     )
     return {
         name: Score(
             name=name,
-            title=taxonomy[name].title,
+            title=title(name),
             value=float(value),
             std=float(std),
             status=Status(int(status)),
             reason=reason,
-            meaning=getattr(taxonomy[name], "meaning", ""),
+            meaning=meaning(name),
         )
         for name, value, std, status, reason in rows
     }
+
+
+def scalar(batch: RewardBatch, clip: int) -> Score:
+    """The one number of one clip; FAILED or UNAVAILABLE where there is none."""
+    value = float(batch.scalar[clip])
+    failed = bool((batch.status[clip] == Status.FAILED).any()) or batch.errors[clip] is not None
+    status = Status.SCORED if value == value else Status.FAILED if failed else Status.UNAVAILABLE
+    return Score(name="scalar", title="Scalar", value=value, std=0.0, status=status, reason="")
 
 
 def grouped(batch: RewardBatch, clip: int, taxonomy: Taxonomy) -> tuple[Group, ...]:
@@ -146,8 +161,13 @@ def grouped(batch: RewardBatch, clip: int, taxonomy: Taxonomy) -> tuple[Group, .
 
 def missing(batch: RewardBatch, clip: int, taxonomy: Taxonomy, status: Status) -> tuple[Missing, ...]:
     """The sub-dimensions of one clip that have this status, by reason."""
+    return by_reason(scores_at(batch, clip, taxonomy, "sub_dimension").values(), status)
+
+
+def by_reason(scores: Iterable[Score], status: Status) -> tuple[Missing, ...]:
+    """Those of the scores that have this status, by reason."""
     reasons: dict[str, list[str]] = {}
-    for score in scores_at(batch, clip, taxonomy, "sub_dimension").values():
+    for score in scores:
         if score.status is status:
             reasons.setdefault(score.reason, []).append(score.title)
     return tuple(Missing(reason=reason, titles=tuple(titles)) for reason, titles in reasons.items())

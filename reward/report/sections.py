@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cinereward.errors import ClipError
-from cinereward.report import pictures, scores, timeline
+from cinereward.report import beside, pictures, scores, timeline
 from cinereward.report.pictures import Allowance, Seen
 from cinereward.types import Clip, Critique, Evidence, Status
 from cinereward.words import MENDS, timecode
@@ -73,6 +73,8 @@ class Told:
     radar: scores.Radar | None
     gated: tuple[scores.Missing, ...]
     unavailable: tuple[scores.Missing, ...]
+    right: beside.Right | None
+    answers: Mapping[str, tuple[beside.Answer, ...]]
     findings: tuple[Finding, ...]
     shots: tuple[timeline.Shot, ...]
     ticks: tuple[timeline.Tick, ...]
@@ -125,7 +127,7 @@ def tell(
         prompt=clip.prompt,
         expects=None if clip.expects is None else tuple(sorted(clip.expects)),
         error=error,
-        scalar=_scalar(batch, at),
+        scalar=scores.scalar(batch, at),
         seen=seen,
         stages=() if error else scores.grouped(batch, at, taxonomy),
         all_scores=scores.scores_at(batch, at, taxonomy, "sub_dimension"),
@@ -133,19 +135,14 @@ def tell(
         radar=scores.radar(list(aspects.values())),
         gated=scores.missing(batch, at, taxonomy, Status.GATED),
         unavailable=scores.missing(batch, at, taxonomy, Status.UNAVAILABLE),
+        right=beside.right(batch, at),
+        answers=beside.answers(batch, at, taxonomy),
         findings=findings,
         shots=timeline.shots(evidence, seen.duration),
         ticks=timeline.ticks(seen.duration),
         notable=timeline.tracks(cited, *lines, parts=timeline.FINE),
         others=timeline.tracks([name for name in curves if name not in cited], *lines, parts=timeline.COARSE),
     )
-
-
-def _scalar(batch: RewardBatch, at: int) -> scores.Score:
-    value = float(batch.scalar[at])
-    failed = bool((batch.status[at] == Status.FAILED).any()) or batch.errors[at] is not None
-    status = Status.SCORED if value == value else Status.FAILED if failed else Status.UNAVAILABLE
-    return scores.Score(name="scalar", title="Scalar", value=value, std=0.0, status=status, reason="")
 
 
 def _findings(

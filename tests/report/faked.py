@@ -12,9 +12,20 @@ import numpy as np
 
 from cinereward import weighting
 from cinereward.batch import RewardBatch
+from cinereward.fusion import Fused
 from cinereward.profile import Profile, Term
-from cinereward.taxonomy import load
-from cinereward.types import LOCI, Critique, Evidence, Measurement, MeasurementSpec, OperatorSpec, Status
+from cinereward.right import NAMES, pack
+from cinereward.taxonomy import Question, load
+from cinereward.types import (
+    LOCI,
+    Critique,
+    Evidence,
+    Measurement,
+    MeasurementSpec,
+    OperatorSpec,
+    Status,
+    Verdict,
+)
 
 EVIL = "</script><img src=x onerror=\"document.documentElement.dataset.evil='1'\">'\"&{{ 7919 * 7907 }}"
 MEASURES = 25  # of each of two operators
@@ -42,7 +53,7 @@ def reward(*, validated: str | None = None, **changed: Any) -> Any:
         for operator in ("first", "second")
     ]
     profile = Profile(name="planted", validated=validated, operators=("first",), curves=curves)
-    made = {"profile": profile, "taxonomy": taxonomy, "version": "cinereward=0 profile=planted"}
+    made = {"profile": profile, "taxonomy": taxonomy, "version": "cinereward=0 profile=planted", "missing": {}}
     return SimpleNamespace(**made | {"operators": tuple(SimpleNamespace(spec=spec) for spec in specs)} | changed)
 
 
@@ -132,3 +143,40 @@ def batch(
         folder=fold,
     )
     return replace(made, scalar=weighting.scalar(made, taxonomy=taxonomy, weights={}))
+
+
+def beside(made: RewardBatch, *, text: str = "planted", failed: Sequence[str] = ()) -> RewardBatch:
+    """The same with what stands beside the scores: prompt following, a judge's verdicts and a note, which say `text`.
+
+    Of the eight values five are scored from 0.2 to 1, one is not asked for, and two cannot be told. Verdicts are on the
+    questions of what was scored, as `verdict` has them.
+    """
+    rows = []
+    for at, name in enumerate(NAMES):
+        code = Status.FAILED if name in failed else (*[Status.SCORED] * 5, Status.GATED, *[Status.UNAVAILABLE] * 2)[at]
+        number = 0.2 * (at + 1) if code is Status.SCORED else np.nan
+        rows.append(
+            Fused(value=number, std=number / 10, status=code, reason=f"objects.{name} 0.3 share -> 0.50; {text}")
+        )
+    found = {"first": replace(made.evidence[0]["first"], notes=(f"a note: {text}",))}
+    return replace(
+        made,
+        right=pack([rows], errors=made.errors, evidence=made.evidence, version=made.version),
+        verdicts=({question.name: verdict(question.name, at, text) for at, question in _asked(made)},),
+        evidence=({**made.evidence[0], **found},),
+    )
+
+
+def _asked(made: RewardBatch) -> list[tuple[int, Question]]:
+    """Every question of the sub-dimensions that were scored, with its place in its own."""
+    subs = [sub for sub, there in zip(load().sub_dimensions, made.mask[0], strict=True) if there]
+    return [(at, question) for sub in subs for at, question in enumerate(sub.questions)]
+
+
+def verdict(name: str, at: int, text: str) -> Verdict:
+    """On question `at`, from 0: FAILED on 1, UNAVAILABLE on 2, without a spread on 3."""
+    status = {1: Status.FAILED, 2: Status.UNAVAILABLE}.get(at, Status.SCORED)
+    if status is not Status.SCORED:
+        return Verdict(question=name, score=np.nan, status=status, reason=f"why not: {text}")
+    said = {"rationale": f"rationale\nof {text}", "reflection": f"reflection of {text}", "mass": 0.91}
+    return Verdict(question=name, score=0.35, std=np.nan if at == 3 else 0.12, **said)  # type: ignore[arg-type]

@@ -213,3 +213,20 @@ def test_all_that_can_be_clicked_can_be_reached_by_keyboard(shown: browser.Page)
 def test_every_drawing_says_what_it_shows(shown: browser.Page) -> None:
     assert shown.ask("document.querySelectorAll(\"svg:not([aria-label]):not([aria-hidden='true'])\").length") == 0
     assert shown.ask("document.querySelectorAll('img:not([alt])').length") == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_stands_beside_the_scores_is_read_on_every_screen(
+    shown: browser.Page, webm: Path, tmp_path: Path, scheme: str
+) -> None:
+    batch = faked.beside(faked.batch(duration=2.0), text=faked.EVIL, failed=["count"])
+    report.write(tmp_path / "out.html", [Clip(webm)], batch, faked.reward(missing={"pose": faked.EVIL}))
+    shown.media("screen", prefers_color_scheme=scheme)
+    shown.open((tmp_path / "out.html").as_uri())
+    shown.ask("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    assert all(inside(shown, name) for name in (".befell li", ".right .bar", ".answer .bar", ".answers .said"))
+    assert shown.ask(CONTRAST) == [] and shown.errors == []
+    assert shown.ask("document.documentElement.dataset.evil") is None
+    for width in (320, 700, 1280):
+        shown.resize(width, 844, mobile=width < 701)
+        assert shown.ask("document.documentElement.scrollWidth") <= width
