@@ -8,6 +8,7 @@ orange for bad, differ for every kind of colour blindness.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ LOWEST = 5  # of many clips, so many have their worst finding told
 
 
 # --- small things ---
+LOST = re.compile(r"(?:^|; )(\S+) is not run: ")  # an operator without its weights or its library, in a reason
 
 
 def bar(value: float, width: int, *, ascii_only: bool = False) -> str:
@@ -249,7 +251,7 @@ class Sheet:
             counts: Counter[str] = Counter()
             for name in row.having(Status.GATED) + row.having(Status.UNAVAILABLE):
                 gated = row.cell(name)[2] is Status.GATED
-                counts["the prompt does not ask for" if gated else row.reason(name)] += 1
+                counts["the prompt does not ask for" if gated else _lack(row.reason(name))] += 1
             groups.setdefault(tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0]))), []).append(row.name)
         for counted, clips in groups.items():
             total = sum(count for _, count in counted)
@@ -332,6 +334,12 @@ def _two_lines(name: str, width: int) -> tuple[str, str]:
     name = shorten(name, 2 * width)
     head = set_cell_size(name, width)
     return head, name[len(head.rstrip()) :]
+
+
+def _lack(reason: str) -> str:
+    """Why there is no evidence, without the commands that would bring it: those are told once, above."""
+    lost = LOST.findall(reason)
+    return f"for want of {', '.join(lost)}" if lost else reason
 
 
 def _unscored(row: Row) -> str:

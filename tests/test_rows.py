@@ -85,3 +85,12 @@ def test_the_table_names_what_was_least_as_asked_first() -> None:
 def test_the_table_says_where_nothing_can_be_told() -> None:
     empty = dataclasses.replace(RIGHT, values=RIGHT.values * np.nan, status=np.full_like(RIGHT.status, 1))
     assert str(next(Sheet(console=new_console()).right([row(right=empty)]))).endswith(": nothing that can be told")
+
+
+def test_what_is_missing_is_counted_without_its_commands() -> None:
+    told = "no evidence in profile perception; pose is not run: weights yolo; get them: x; face is not run: y"
+    empty = batch(
+        "sub_dimension", ("a.b.c",), {}, reasons=((told,),), status=np.full((1, 1), Status.UNAVAILABLE, np.int8)
+    )
+    lines = Sheet(console=new_console()).unscored([Row(path="a", name="a", prompt="", batch=empty)])
+    assert [str(line) for line in lines] == ["1 not scored: 1 for want of pose, face"]
