@@ -34,10 +34,15 @@ _guard = threading.Lock()  # of the two above
 
 
 def device_of(asked: str | None) -> str:
-    """The device that is meant: what was asked for, or the first GPU, or the CPU."""
+    """The device that is meant: what was asked for, or the current GPU, or the CPU.
+
+    A plain "cuda" becomes the number of the GPU that is current here, as a rank of a training run has chosen it: the
+    threads that measure would take it for the first one.
+    """
     import torch
 
-    return asked if asked is not None else "cuda" if torch.cuda.is_available() else "cpu"
+    meant = asked if asked is not None else "cuda" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{torch.cuda.current_device()}" if meant == "cuda" and torch.cuda.is_available() else meant
 
 
 def once(key: Hashable, make: Callable[[], Made]) -> Made:

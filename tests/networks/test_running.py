@@ -206,6 +206,15 @@ def test_what_is_asked_for_is_the_device() -> None:
     assert device_of("cuda:1") == "cuda:1"
 
 
+@pytest.mark.parametrize("asked", [None, "cuda"])
+def test_the_gpu_that_a_rank_has_chosen_is_named_by_its_number(
+    asked: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    assert device_of(asked) == "cuda:3"
+
+
 def test_without_a_gpu_the_cpu_is_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device_of(None) == "cpu"
