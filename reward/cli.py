@@ -90,6 +90,9 @@ LedgerOption = Annotated[
     str | None,
     typer.Option("--ledger", metavar="OUT", help="Write what stands behind each score, for `cinereward replay`."),
 ]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="For networks: cpu, cuda, cuda:1, mps; the first GPU unless given.")
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -134,6 +137,7 @@ def score(
     task: TaskOption = Task.t2v,
     level: Annotated[Level | None, typer.Option(help="Fold the scores; sub_dimension unless given.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that measure; one a core unless given.")] = None,
+    device: DeviceOption = None,
     json_out: Annotated[
         str | None, typer.Option("--json", metavar="OUT", help='Write all there is to a file; "-": to stdout.')
     ] = None,
@@ -147,7 +151,7 @@ def score(
     check_outputs(json_out, html_out, ledger_out)
     from cinereward.model import RewardModel
 
-    model = RewardModel.from_profile(profile, workers=workers)
+    model = RewardModel.from_profile(profile, device=device, workers=workers)
     if not quiet:
         for name, why in model.missing.items():
             say(f"{name} is left out: {why}")
@@ -210,6 +214,7 @@ def critique(
     profile: ProfileOption = "signal",
     expects: ExpectsOption = None,
     task: TaskOption = Task.t2v,
+    device: DeviceOption = None,
     html_out: HtmlOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -225,7 +230,7 @@ def critique(
         raise ConfigError(f"{clip} is a folder; critique takes one clip (score takes folders)")
     asked, _ = gather([clip], prompt, None, expects, task)
     check_outputs(None, html_out)
-    model = RewardModel.from_profile(profile)
+    model = RewardModel.from_profile(profile, device=device)
     rows, found, stopped = run(model, asked, progress=False)
     if stopped:
         raise typer.Exit(STOPPED)

@@ -179,3 +179,15 @@ def test_help_loads_nothing_heavy() -> None:
     code = "import sys; from cinereward.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
     got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "cv2", "av", "yaml", "pydantic"} & set(got.split())
+
+
+@pytest.mark.parametrize("command", ["score", "critique"])
+def test_a_device_that_is_none_is_told(folder: Path, command: str) -> None:
+    done = run(command, str(folder / "plain.mp4"), "--device", "gpu9")
+    assert done.exit_code == 2
+    assert "device is 'gpu9'; give cpu, cuda, cuda:0 or mps" in done.stderr
+
+
+def test_without_networks_the_device_makes_no_difference(folder: Path) -> None:
+    plain, there = (run("score", str(folder / "plain.mp4"), "-q", *more) for more in ((), ("--device", "cpu")))
+    assert plain.stdout == there.stdout != ""
