@@ -17,6 +17,7 @@ from cinereward.networks.running import forget
 from cinereward.operators import spec_of
 from cinereward.profile import load_profile
 from cinereward.testing import scene
+from cinereward.testing.tiny_judge import tiny_judge
 from cinereward.testing.tiny_perception import tiny_perception
 
 PROFILE = load_profile("perception")
@@ -115,6 +116,16 @@ def test_movement_may_be_seen_by_raft(home: Path, tmp_path: Path, seen: str) -> 
     path.write_text(yaml.safe_dump(content))
     scored = RewardModel.from_profile(path, device="cpu")([film(0)])
     assert (scored.status == Status.SCORED).sum() == 1
+
+
+def test_the_shipped_profile_with_a_judge_runs_on_tiny_models(home: Path, tmp_path: Path) -> None:
+    judge = {"model": str(tiny_judge(tmp_path / "judge")), "showing": {"frames": 2, "pixels": 48 * 64}}
+    content = {"name": "own", "validated": None, "extends": "cinematic", "judge": judge}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    scored = RewardModel.from_profile(tmp_path / "own.yaml", device="cpu", workers=2)([film(0)])
+    told = scored.reason(0, "acting.consistency.face_identity")
+    assert told.startswith("judge: ") and "identity.similarity" in told
+    assert Status.FAILED not in scored.status and check(json.loads(json.dumps(scored.ledger(0)))) == ()
 
 
 # --- without weights ---
