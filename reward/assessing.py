@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from cinereward import critique
@@ -126,17 +126,11 @@ class Assessor:
         assert self._jury is not None
         fused = self._jury.join(draft.evident, verdicts)
         written = tuple(one.finding for one in verdicts.values() if one.finding is not None)
-        return Assessed(
-            clip=draft.clip,
-            measured=draft.measured,
+        return replace(
+            draft,
             fused=fused,
-            terms=draft.terms,
-            because=draft.because,
-            called=draft.called,
-            evident=draft.evident,
             verdicts=verdicts,
             judged=self._jury.said(verdicts),
-            right=draft.right,
             critiques=critique.joined(draft.critiques, written),
         )
 

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cinereward.networks.faces import LICENCE, WEIGHTS, FaceSource, load_faces
+from cinereward.networks.faces import LICENCE, WEIGHTS
 from cinereward.operators.faces_follow import (
     TRUST,
+    FacesSeen,
     Path,
     Seen,
-    face_partials,
     follow,
     gathered,
+    tells,
     weight_of,
 )
 from cinereward.operators.faces_shape import LEAST_POINTS, Acting, group_spread, take_apart
 from cinereward.operators.tracks import measurements
-from cinereward.types import Evidence, Measurement, MeasurementSpec, OperatorSpec, Partial, Window
+from cinereward.types import Evidence, Measurement, OperatorSpec, Partial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,33 +44,22 @@ UPPER = 0.25  # share of all movement that eyes and brows have at the least, whe
 UNSEEN = 0.3  # doubt where no face is seen
 
 
-def _spec(name: str, unit: str, low: float, high: float, meaning: str) -> MeasurementSpec:
-    return MeasurementSpec(name=name, unit=unit, low=low, high=high, meaning=meaning)
-
-
-class Expression:
+class Expression(FacesSeen):
     """The leading face of each shot, through 106 landmarks at the key frames."""
 
     spec = OperatorSpec(
         name="expression",
         measurements=(
-            _spec("activity", "% of the face", 0, 100, "how far mouth, eyes and brows stray from their mean"),
-            _spec("diversity", "% of the face", 0, 100, "how far expressions that last half a second lie apart"),
-            _spec("jump", "times", 0, 999, "largest step of mouth or brows over the usual step"),
-            _spec("jitter", "% of the face", 0, 100, "how far parts of a face that cannot move by themselves stray"),
-            _spec("frozen", "share", 0, 1, "part of the time in which nothing in the face moves, or no face is seen"),
-            _spec("seen", "share", 0, 1, "part of the time with a face that can be read"),
+            tells("activity", "% of the face", 0, 100, "how far mouth, eyes and brows stray from their mean"),
+            tells("diversity", "% of the face", 0, 100, "how far expressions that last half a second lie apart"),
+            tells("jump", "times", 0, 999, "largest step of mouth or brows over the usual step"),
+            tells("jitter", "% of the face", 0, 100, "how far parts of a face that cannot move by themselves stray"),
+            tells("frozen", "share", 0, 1, "part of the time in which nothing in the face moves, or no face is seen"),
+            tells("seen", "share", 0, 1, "part of the time with a face that can be read"),
         ),
         weights=WEIGHTS,
         licence=LICENCE,
     )
-
-    def __init__(self, device: str | None = None, *, networks: FaceSource | None = None) -> None:
-        self._networks = networks if networks is not None else load_faces(device)
-
-    def measure(self, windows: Sequence[Window]) -> list[Partial]:
-        """The faces of the key frames, all windows together."""
-        return face_partials(windows, self._networks)
 
     def merge(self, partials: Sequence[Partial]) -> Evidence:
         """Take the leading face of each shot apart."""

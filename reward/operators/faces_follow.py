@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinereward.errors import OperatorError
-from cinereward.networks.faces import MOST, FaceSource, Found
+from cinereward.networks.faces import MOST, FaceSource, Found, load_faces
 from cinereward.operators.tracks import Tracks, join, owned
-from cinereward.types import Partial, Window
+from cinereward.types import MeasurementSpec, Partial, Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,18 +92,33 @@ def face_rows(window: Window, found: Found) -> dict[str, Array]:
     }
 
 
-def face_partials(windows: Sequence[Window], networks: FaceSource) -> list[Partial]:
-    """The faces of the key frames, all windows together, one Partial each."""
-    return [
-        Partial(
-            times=owned(window.times, window.overlap),
-            fps=window.fps,
-            tracks={"thumbs": owned(window.features["thumbs"], window.overlap)},
-            sounds=face_rows(window, found),
-            notes=crowd_notes(found),
-        )
-        for window, found in zip(windows, networks(windows), strict=True)
-    ]
+class FacesSeen:
+    """The half of an operator on faces that looks; the other half, `merge`, says what came of it.
+
+    Args:
+        device: "cpu", "cuda", ...; None: the first GPU, or the CPU. networks: used in the place of the weights.
+    """
+
+    def __init__(self, device: str | None = None, *, networks: FaceSource | None = None) -> None:
+        self._networks = networks if networks is not None else load_faces(device)
+
+    def measure(self, windows: Sequence[Window]) -> list[Partial]:
+        """The faces of the key frames, all windows together, one Partial each."""
+        return [
+            Partial(
+                times=owned(window.times, window.overlap),
+                fps=window.fps,
+                tracks={"thumbs": owned(window.features["thumbs"], window.overlap)},
+                sounds=face_rows(window, found),
+                notes=crowd_notes(found),
+            )
+            for window, found in zip(windows, self._networks(windows), strict=True)
+        ]
+
+
+def tells(name: str, unit: str, low: float, high: float, meaning: str) -> MeasurementSpec:
+    """A measurement that an operator promises, on one line."""
+    return MeasurementSpec(name=name, unit=unit, low=low, high=high, meaning=meaning)
 
 
 def gathered(partials: Sequence[Partial]) -> tuple[Seen, Int]:

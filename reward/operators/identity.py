@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cinereward.networks.faces import LICENCE, WEIGHTS, FaceSource, load_faces
+from cinereward.networks.faces import LICENCE, WEIGHTS
 from cinereward.operators.faces_cast import across, pops, returning, twins
 from cinereward.operators.faces_follow import (
     TRUST,
+    FacesSeen,
     Path,
     Seen,
-    face_partials,
     follow,
     gathered,
+    tells,
     weight_of,
 )
 from cinereward.operators.faces_shape import LEAST_POINTS, life, take_apart
 from cinereward.operators.tracks import measurements
-from cinereward.types import Evidence, Measurement, MeasurementSpec, OperatorSpec, Partial, Window
+from cinereward.types import Evidence, Measurement, OperatorSpec, Partial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,37 +43,26 @@ UNSEEN = 0.3  # doubt where no face is seen: it may be there and not be one that
 READ = 0.45  # doubt of one likeness, by a face that can hardly be read
 
 
-def _spec(name: str, unit: str, low: float, high: float, meaning: str) -> MeasurementSpec:
-    return MeasurementSpec(name=name, unit=unit, low=low, high=high, meaning=meaning)
-
-
-class Identity:
+class Identity(FacesSeen):
     """Likeness of faces to themselves through time, and across cuts and absences."""
 
     spec = OperatorSpec(
         name="identity",
         measurements=(
-            _spec("similarity", "cosine", 0, 1, "how alike the least steady leading face stays to itself; 0: no face"),
-            _spec("morph", "cosine", 0, 2, "largest loss of likeness from one half second to the next within a shot"),
-            _spec("across", "cosine", 0, 1, "how alike the leading face of a shot is to a face of another shot"),
-            _spec("returns", "cosine", 0, 2, "likeness lost by a face that goes and comes back in its place"),
-            _spec("people", "faces", 0, 16, "how many faces are plainly shown at once, in the middle of all moments"),
-            _spec("pops", "faces", 0, 99999, "faces that come from nowhere or vanish, away from the frame's edges"),
-            _spec("twins", "share", 0, 1, "part of the time in which one face is shown twice at once"),
-            _spec("presence", "share", 0, 1, "part of the time with a face, weighed by how plainly it is shown"),
-            _spec("size", "heights", 0, 9, "side of the leading face in heights of the frame"),
-            _spec("liveliness", "% of the face", 0, 100, "how far the leading face moves; a photograph does not"),
+            tells("similarity", "cosine", 0, 1, "how alike the least steady leading face stays to itself; 0: no face"),
+            tells("morph", "cosine", 0, 2, "largest loss of likeness from one half second to the next within a shot"),
+            tells("across", "cosine", 0, 1, "how alike the leading face of a shot is to a face of another shot"),
+            tells("returns", "cosine", 0, 2, "likeness lost by a face that goes and comes back in its place"),
+            tells("people", "faces", 0, 16, "how many faces are plainly shown at once, in the middle of all moments"),
+            tells("pops", "faces", 0, 99999, "faces that come from nowhere or vanish, away from the frame's edges"),
+            tells("twins", "share", 0, 1, "part of the time in which one face is shown twice at once"),
+            tells("presence", "share", 0, 1, "part of the time with a face, weighed by how plainly it is shown"),
+            tells("size", "heights", 0, 9, "side of the leading face in heights of the frame"),
+            tells("liveliness", "% of the face", 0, 100, "how far the leading face moves; a photograph does not"),
         ),
         weights=WEIGHTS,
         licence=LICENCE,
     )
-
-    def __init__(self, device: str | None = None, *, networks: FaceSource | None = None) -> None:
-        self._networks = networks if networks is not None else load_faces(device)
-
-    def measure(self, windows: Sequence[Window]) -> list[Partial]:
-        """The faces of the key frames, all windows together."""
-        return face_partials(windows, self._networks)
 
     def merge(self, partials: Sequence[Partial]) -> Evidence:
         """Follow the faces, and compare who they are."""

@@ -89,7 +89,9 @@ def test_weights_of_another_network_are_told_by_their_shapes(files: dict[str, Pa
 
 
 def test_the_right_network_is_taken(files: dict[str, Path]) -> None:
-    expect_shapes(open_session(files[NAME], device="cpu", what=NAME), files[NAME], NAME, GIVEN, TOLD)
+    opened = open_session(files[NAME], device="cpu", what=NAME)
+    expect_shapes(opened, files[NAME], NAME, GIVEN, TOLD)
+    assert [out.shape for out in opened.run(rows(2))] == [(2, 512)]
 
 
 def test_without_the_gpu_provider_the_cpu_is_used_and_every_clip_is_told(

@@ -226,7 +226,8 @@ assert "ultralytics" in sys.modules
 after = dict(os.environ), numpy.get_printoptions(), cv2.getNumThreads(), torch.save, PIL.Image.open
 assert before == after, (before, after)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 # --- operators with it ---
