@@ -128,6 +128,7 @@ class Assessor:
         written = tuple(one.finding for one in verdicts.values() if one.finding is not None)
         return replace(
             draft,
+            measured=replace(draft.measured, kept=()),  # frames of every clip of a batch would be held until its end
             fused=fused,
             verdicts=verdicts,
             judged=self._jury.said(verdicts),

@@ -24,8 +24,8 @@ class RewardBatch:
     values: float32 (B, D) in [0, 1], 1 is best, NaN where not scored. status: int8 (B, D) `Status`. std: float32
     (B, D), the scorer's own uncertainty on the same scale, NaN where not scored. scalar: float32 (B,), NaN where a
     weighted dimension FAILED or nothing was scored. dimensions: D names. reasons: (B, D) texts. errors: per clip None
-    or the error. evidence: per clip, operator name -> Evidence. verdicts: per clip, question -> the judge's Verdict, or
-    () without a judge. right: the prompt-following vector (B, 8), or None.
+    or the error. evidence: per clip, operator name -> Evidence. verdicts: per clip, question -> the judge's Verdict,
+    empty without a judge. right: the prompt-following vector (B, 8), or None.
     The arrays are the batch's own and read-only; copy one to change it.
     """
 

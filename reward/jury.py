@@ -44,7 +44,6 @@ class Jury:
 
     def __init__(self, judge: Judge, settings: JudgeSettings, taxonomy: Taxonomy) -> None:
         self.judge, self.settings, self.taxonomy = judge, settings, taxonomy
-        self._needs = {question.name: question.needs for question in taxonomy.questions}
 
     def context(self, clip: Clip) -> Context:
         """What the judge reads in the prompt and the reference, never in the clip; nothing where `expects` is given.

@@ -111,10 +111,14 @@ class RewardModel:
         workers: int | None = None,
         batch_size: int | None = None,
     ) -> RewardModel:
-        """Load a profile: "signal" (no weights, runs on a CPU), or the path of your own YAML.
+        """Load a profile by name, or the path of your own YAML.
+
+        "signal" needs no weights and runs on a CPU; "perception" adds networks, "cinematic" a judge; "vbench" is
+        evidence for comparison. Operators whose weights are not here are left out: see `missing`.
 
         Raises:
             ConfigError: there is no such profile, or it holds what it may not.
+            WeightsError, MissingExtraError: the judge's model, or RAFT where the profile asks for it, is not here.
         """
         return cls(load_profile(name_or_path), device=device, workers=workers, batch_size=batch_size)
 
