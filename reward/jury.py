@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from cinereward.judge.shots import JudgedShot, shot_by_shot
 from cinereward.opinion import settle, weigh
 from cinereward.taxonomy import Taxonomy
 from cinereward.types import Clip, Evidence, Judge, JudgeRequest, Status, Verdict, Window
+
+_log = logging.getLogger(__name__)
 
 UNHEARD = "this judge does not hear"
 
@@ -53,7 +56,11 @@ class Jury:
         read = getattr(self.judge, "context", None)
         if read is None or not self.settings.context or clip.expects is not None:
             return Context()
-        told: Context = read(clip.prompt, clip.reference)
+        try:
+            told: Context = read(clip.prompt, clip.reference)
+        except Exception as error:  # a judge is a plug-in; the gate stays open, as where its model does not answer
+            _log.warning("the judge did not read the prompt's context, the gate stays open: %s", error)
+            return Context(untold={"context": f"{type(error).__name__}: {error}"})
         return told
 
     def hear(self, cases: Sequence[Case]) -> list[dict[str, Verdict]]:

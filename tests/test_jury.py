@@ -225,3 +225,12 @@ def test_a_profile_may_do_without_the_story() -> None:
 
 def test_a_judge_that_reads_no_story_closes_nothing() -> None:
     assert jury(Planted()).context(Clip("never.mp4", prompt="a kite")).closed == {}
+
+
+def test_a_story_that_cannot_be_read_leaves_the_gate_open() -> None:
+    class Broken(Reader):
+        def context(self, prompt: str, reference: Any = None) -> Context:
+            raise RuntimeError("no such prompt")
+
+    found = jury(Broken()).context(Clip("never.mp4", prompt="a kite"))
+    assert (found.closed, found.untold) == ({}, {"context": "RuntimeError: no such prompt"})
